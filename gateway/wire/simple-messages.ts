@@ -89,14 +89,14 @@ function seqOf({ message_id: seq }: Json): number {
 
 /** What happened in a room. */
 export interface RoomNews {
-  readonly type: 'message' | 'typing' | 'join' | 'leave';
+  readonly type: 'message' | 'typing' | 'read' | 'join' | 'leave';
   readonly user_id: string;
-  /** The display name. */
+  /** The display name; empty where it is not known. */
   readonly user_name: string;
   readonly room_id: string;
   /** The text of a message, else empty. */
   readonly content: string;
-  /** Seq of a message. */
+  /** Seq of a message, or of the last one that the user has read. */
   readonly message_id?: number;
   /** ISO 8601. */
   readonly timestamp: string;

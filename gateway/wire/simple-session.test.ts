@@ -21,6 +21,7 @@ beforeEach(() => {
   const conversation = client.Conversation.create({ id: ROOM, lastSeq: 9n });
   const welcome = client.Welcome.create({ user: ANN, userName: 'ann', conversation });
   take(FrameType.WELCOME, 0, 0n, client.Welcome.encode(welcome).finish());
+  answerWatch();
   told.length = 0;
 });
 afterEach(() => {
@@ -30,6 +31,21 @@ afterEach(() => {
 
 function take(type: FrameType, ref: number, key: bigint, payload?: Uint8Array): void {
   session.onFrame(encodeFrame(type, ref, key, payload));
+}
+
+/** Answers the WATCH that was forwarded last, and drops what was forwarded. */
+function answerWatch(receipts: readonly [user: bigint, seq: bigint][] = []): readonly bigint[] {
+  const frame = forwarded.splice(0).findLast((each) => decodeHeader(each).type === FrameType.WATCH);
+  if (frame === undefined) throw new Error('no WATCH was sent');
+  const { conversations } = client.Watch.decode(framePayload(frame));
+  const watched = client.Watched.fromPartial({
+    conversations: conversations.map((conversation) => ({
+      conversation,
+      receipts: receipts.map(([user, readSeq]) => ({ user, readSeq })),
+    })),
+  });
+  take(FrameType.WATCHED, decodeHeader(frame).ref, 0n, client.Watched.encode(watched).finish());
+  return conversations;
 }
 
 /** What was forwarded since the last call: SENDs with their id and text, others by type and ref. */
@@ -75,7 +91,7 @@ describe('messages of the client', () => {
     expect(resynced).toEqual({ type: FrameType.RESYNCED, ref: 3 });
     expect(ids(again.slice(0, 2))).toEqual([ids(first)[1], ids(third)[0]]);
     // Then what was pushed meanwhile.
-    expect(again.slice(2)).toMatchObject([{ type: FrameType.REQUEST }]);
+    expect(again.slice(2)).toMatchObject([{ type: FrameType.REQUEST }, { type: FrameType.WATCH }]);
     expect(told).toHaveLength(1);
   });
 
@@ -159,5 +175,63 @@ describe('messages of others', () => {
     told.length = 0;
     push(10n);
     expect(told).toEqual([]);
+  });
+});
+
+describe('what others have read', () => {
+  const read = (...receipts: readonly [user: bigint, seq: bigint][]) => {
+    const news = client.Read.fromPartial({
+      receipts: receipts.map(([user, readSeq]) => ({ user, readSeq })),
+    });
+    take(FrameType.READ, 0, ROOM, client.Read.encode(news).finish());
+  };
+  const reads = () =>
+    told
+      .splice(0)
+      .flatMap((news) => (news.type === 'read' ? [[news.user_id, news.room_id, news.message_id]] : []));
+
+  test('told as it moves on, of others; not what was read before, nor again', () => {
+    take(FrameType.RESYNC, 3, 0n);
+    expect(answerWatch([[2n, 5n]])).toEqual([ROOM]);
+    read([2n, 5n], [ANN, 9n], [3n, 1n]);
+    read([2n, 4n], [3n, 1n]);
+    read([2n, 6n]);
+    expect(reads()).toEqual([
+      ['3', '7', 1],
+      ['2', '7', 6],
+    ]);
+  });
+
+  test('of the rooms joined last; one WATCH is under way at a time; a room that is left is watched no longer', () => {
+    const follow = (id: bigint) => {
+      session.take({ type: 'join', room: String(id) });
+      const asked = forwarded.findLast((each) => decodeHeader(each).type === FrameType.REQUEST);
+      const conversation = client.Conversation.create({ id, lastSeq: 1n });
+      const response = client.Response.create({ result: { $case: 'conversation', conversation } });
+      const ref = asked === undefined ? 0 : decodeHeader(asked).ref;
+      take(FrameType.RESPONSE, ref, 0n, client.Response.encode(response).finish());
+    };
+    for (let id = 10n; id < 20n; id++) follow(id);
+    // The first of them is under way; the rest is one more.
+    expect(answerWatch()).toEqual([ROOM, 10n]);
+    expect(answerWatch()).toEqual([12n, 13n, 14n, 15n, 16n, 17n, 18n, 19n]);
+    session.take({ type: 'leave', roomId: 19n });
+    expect(answerWatch()).toEqual([11n, 12n, 13n, 14n, 15n, 16n, 17n, 18n]);
+  });
+
+  test('a refusal for now: again later; it is not told', () => {
+    session.take({ type: 'leave' });
+    const [watch] = forwarded.splice(0);
+    const refusal = client.Nack.create({ code: 'RATE_LIMITED', retryable: true, retryAfterMs: 50 });
+    take(
+      FrameType.NACK,
+      watch === undefined ? 0 : decodeHeader(watch).ref,
+      0n,
+      client.Nack.encode(refusal).finish(),
+    );
+    expect(forwarded).toEqual([]);
+    vi.advanceTimersByTime(50);
+    expect(answerWatch()).toEqual([]);
+    expect(told).toMatchObject([{ type: 'leave' }]);
   });
 });

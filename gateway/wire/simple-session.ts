@@ -9,9 +9,11 @@ import {
   frameRef,
   FrameType,
   frameType,
+  MAX_WATCHED_CONVERSATIONS,
   PROTOCOL_VERSION,
 } from '../../proto/mod.ts';
 import { type ClientMessage, isId, type RoomNews, type ServerMessage } from './simple-messages.ts';
+import { SimpleReads } from './simple-reads.ts';
 import type { WireFault } from './ws-wire.ts';
 
 /** Most messages that are not acknowledged; further ones are refused. */
@@ -63,6 +65,7 @@ export class SimpleSession {
   /** In the order of the client. */
   readonly #unsent: Unsent[] = [];
   readonly #asked = new Map<number, Asked>();
+  readonly #reads: SimpleReads;
   /** Whether the client is to be told that its `auth` succeeded. */
   #isAuthAwaited = false;
   #user = 0n;
@@ -74,6 +77,16 @@ export class SimpleSession {
 
   constructor(context: SimpleSessionContext) {
     this.#context = context;
+    this.#reads = new SimpleReads({
+      send: (watch) => {
+        const ref = this.#nextRef();
+        this.#forward(FrameType.WATCH, ref, 0n, client.Watch.encode(watch).finish());
+        return ref;
+      },
+      tell: (room, user, seq) => {
+        if (user !== this.#user) this.#tellNews('read', room, { user, seq });
+      },
+    });
   }
 
   /** Carries out a client's message; returns why it cannot be. */
@@ -115,6 +128,12 @@ export class SimpleSession {
       case FrameType.TYPING:
         this.#onTyping(key, client.Typing.decode(payload));
         break;
+      case FrameType.WATCHED:
+        this.#reads.onWatched(ref, client.Watched.decode(payload));
+        break;
+      case FrameType.READ:
+        this.#reads.onRead(key, client.Read.decode(payload));
+        break;
       case FrameType.MEMBERS_CHANGED:
         this.#onMembers(key, client.MembersChanged.decode(payload));
         break;
@@ -127,6 +146,7 @@ export class SimpleSession {
 
   close(): void {
     clearTimeout(this.#retry);
+    this.#reads.close();
   }
 
   #takeOfRoom(
@@ -198,15 +218,23 @@ export class SimpleSession {
 
   #follow({ id, lastSeq }: client.Conversation): void {
     this.#room = id;
-    if (!this.#followed.has(id)) this.#followed.set(id, { seq: Number(lastSeq), catchingUp: false });
+    if (!this.#followed.has(id)) {
+      this.#followed.set(id, { seq: Number(lastSeq), catchingUp: false });
+      this.#followReads();
+    }
     this.#tellNews('join', id, { user: this.#user });
   }
 
   /** Ends the subscription of this connection; the user stays a member. */
   #leave(key: bigint): void {
-    this.#followed.delete(key);
+    if (this.#followed.delete(key)) this.#followReads();
     if (this.#room === key) this.#room = 0n;
     this.#tellNews('leave', key, { user: this.#user });
+  }
+
+  /** Of the rooms that were joined last. */
+  #followReads(): void {
+    this.#reads.follow([...this.#followed.keys()].slice(-MAX_WATCHED_CONVERSATIONS));
   }
 
   #send(key: bigint, text: string): void {
@@ -244,6 +272,7 @@ export class SimpleSession {
   }
 
   #onNack(ref: number, nack: client.Nack): void {
+    if (this.#reads.refused(ref, nack)) return;
     const asked = this.#answered(ref);
     if (asked !== undefined) {
       if (asked.onRefused === undefined) this.#refuse(nack);
@@ -269,6 +298,7 @@ export class SimpleSession {
     this.#submitAll();
     for (const { frame } of this.#asked.values()) this.#context.forward(frame);
     for (const [key, followed] of this.#followed) if (!followed.catchingUp) this.#catchUp(key, followed);
+    if (this.#followed.size > 0) this.#reads.repeat();
   }
 
   #submitAll(): void {

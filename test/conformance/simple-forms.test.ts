@@ -95,6 +95,14 @@ describe.each(['gateway', 'api'])('%s', (face) => {
     await expect
       .poll(async () => (await rest(bob, 'GET', `/rooms/${id}`)).read_seq)
       .toBeGreaterThanOrEqual(message_id as number);
+    // What was read before the gateway watches the room is no news.
+    await expect
+      .poll(async () => {
+        const { message_id: next } = await say(client, id, 'read this');
+        other.send({ type: 'read', room_id: id, message_id: next });
+        return client.received.find(({ type }) => type === 'read');
+      })
+      .toMatchObject({ user_id: bobId, room_id: id, message_id: expect.any(Number) });
     const second = await room(`d2-${face}`);
     client.send({ type: 'join', room_id: second });
     await client.next('join', ({ room_id }) => room_id === second);
