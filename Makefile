@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs help all install build proto run test test-coverage lint fmt typecheck verify mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
@@ -58,8 +58,11 @@ typecheck: install
 	@$(NODE) tsc -p client/web
 
 verify: all ## What takes too long for 'make test': chaos, mutants, faults in real time, fuzzing, mixed versions
-	@$(NODE) vitest run --config vitest.verify.config.ts
+	@$(NODE) vitest run --config vitest.verify.config.ts --exclude 'test/deploy/**'
 	@$(MAKE) chaos
+
+verify-deploy: all ## As root, on Debian: build and start what people deploy: completion; installs the packages it needs
+	@$(NODE) vitest run --config vitest.verify.config.ts test/deploy
 
 mutants: all ## Build fifteen deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
 	@$(NODE) env GOCHAT_TEST_CHAOS_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts test/chaos/mutants

@@ -1,9 +1,7 @@
-/** `gochat config MODE`: checks and prints the effective configuration of a mode. */
+/** Loads the configuration of a mode from flags, environment and file. */
 import { existsSync } from 'node:fs';
-import { stringify } from 'yaml';
-import { ExitCode, GochatError } from '../common/mod.ts';
-import { type Config, fileKey, loadConfig } from './configuration.ts';
-import { MODES, type Mode, SECRETS } from './settings.ts';
+import { type Config, loadConfig } from './configuration.ts';
+import { MODES, type Mode } from './settings.ts';
 
 /** Default paths of the configuration file. */
 const STANDARD_FILES = ['gochat.yaml', 'data/services/gochat.yaml'];
@@ -25,22 +23,6 @@ export function load<M extends Mode>(
     file: configFile(file),
     warn: (text) => process.stderr.write(`gochat: ${text}\n`),
   });
-}
-
-/** Prints the configuration of a mode as YAML. */
-export function run(mode: string, file: string | undefined): number {
-  if (!Object.hasOwn(MODES, mode)) {
-    throw new GochatError('USAGE', {
-      details: { what: `There is no mode ${mode}; there are ${Object.keys(MODES).join(', ')}.` },
-    });
-  }
-  const config = load(mode as Mode, {}, file);
-  const shown = Object.entries(config).map(([key, value]) => [
-    fileKey(key),
-    SECRETS.has(key) ? mask(value) : value,
-  ]);
-  process.stdout.write(stringify({ [mode]: Object.fromEntries(shown) }));
-  return ExitCode.OK;
 }
 
 /** Masks a secret, or the secrets in a URL. */

@@ -1,7 +1,9 @@
 /** The command line: gochat MODE [flags]. Parses it, runs the mode's file, and turns errors into exit codes. */
 import type { Writable } from 'node:stream';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { ExitCode, GochatError } from '../common/mod.ts';
+import { completionScript, SHELLS, type Shell } from './completion.ts';
+import { addConfig } from './config-command.ts';
 import { envName, flagName, type Settings } from './configuration.ts';
 import { addCtl } from './ctl.ts';
 import { MODES, type Mode } from './settings.ts';
@@ -56,17 +58,16 @@ async function main(argv: readonly string[]): Promise<number> {
   addCtl(program, addOptions, (code) => {
     exitCode = code;
   });
+  addConfig(program, (code) => {
+    exitCode = code;
+  });
   program
-    .command('config')
-    .summary('check and print the configuration of a mode')
-    .description(
-      'Checks the configuration of MODE (file, environment, defaults) and prints it without secrets.',
-    )
-    .argument('<mode>', Object.keys(MODES).join(', '))
-    .option('--config <file>', 'YAML file')
-    .action(async (mode: string, { config }: { config?: string }) => {
-      const { run } = await import('./config.ts');
-      exitCode = run(mode, config);
+    .command('completion')
+    .summary('print a script that completes command lines')
+    .description('Prints a script that completes command lines in SHELL: source <(gochat completion bash).')
+    .addArgument(new Argument('<shell>', 'the shell that will read it').choices(SHELLS))
+    .action((shell: Shell) => {
+      process.stdout.write(completionScript(program, shell));
     });
   program
     .command('version')

@@ -9,7 +9,7 @@ const INTRO = `# Settings
 Every setting of every mode. A setting has three spellings: a flag, an environment variable, and a key in the YAML file.
 Flags win over the environment, the environment over the file, the file over defaults ([operations](operations.md#configuration)).
 A flag whose default is true or false takes no value: \`--tickets\`, \`--no-demo\`. A setting whose default or meaning
-differs between modes has a row for each. \`gochat config\` masks secrets: ${[...SECRETS].map((key) => `\`${fileKey(key)}\``).join(', ')}.
+differs between modes has a row for each. \`gochat config check\` masks secrets: ${[...SECRETS].map((key) => `\`${fileKey(key)}\``).join(', ')}.
 
 Beside the settings:
 

@@ -51,7 +51,7 @@ describe('usage', () => {
     ['unknown mode', ['gatway'], 'gatway'],
     ['wrong value', ['gateway', '--port', 'eighty'], '--port: expected a port from 0 to 65535'],
     ['client without a user', ['client', '--plain'], '--user'],
-    ['config of an unknown mode', ['config', 'nope'], 'nope'],
+    ['config of an unknown mode', ['config', 'check', 'nope'], 'nope'],
     ['demo accounts for others', ['up', '--host', '0.0.0.0'], '--no-demo'],
   ])('%s: exit 2 and a message that names it', async (_, args, words) => {
     const { code, stderr } = await runGochat(args);
@@ -100,7 +100,7 @@ describe('configuration', () => {
 
   test('variables that Kubernetes sets for a service named gochat: a warning, and it starts', async () => {
     const env = { GOCHAT_SERVICE_HOST: '10.0.0.7', GOCHAT_PORT: 'tcp://10.0.0.7:8900' };
-    const { code, stdout, stderr } = await runGochat(['config', 'gateway'], env);
+    const { code, stdout, stderr } = await runGochat(['config', 'check', 'gateway'], env);
     expect(stderr).toMatch(/ignored .*GOCHAT_PORT/);
     expect(stderr).toMatch(/ignored .*GOCHAT_SERVICE_HOST/);
     expect(stdout).toContain('port: 8900');
@@ -113,15 +113,46 @@ describe('configuration', () => {
     expect(code).toBe(78);
   });
 
-  test('config MODE: prints the effective settings, without secrets', async () => {
+  test('config check MODE: prints the effective settings, without secrets', async () => {
     const path = join(folder, 'good.yaml');
     const hot = 'redis+sentinel://:hush@s/chat?sentinel_password=hush';
     writeFileSync(path, `store: postgres://gochat:hush@db/gochat\nhot: ${hot}\nstate:\n  port: 7\n`);
-    const { code, stdout } = await runGochat(['config', 'state', '--config', path]);
+    const { code, stdout } = await runGochat(['config', 'check', 'state', '--config', path]);
     expect(code).toBe(0);
     expect(stdout).toContain('port: 7');
     expect(stdout).toContain('postgres://***@db/gochat');
     expect(stdout).not.toContain('hush');
+  });
+
+  test('config default MODE: a file that changes nothing and names every setting', async () => {
+    const path = join(folder, 'default.yaml');
+    const { stdout: file } = await runGochat(['config', 'default', 'gateway']);
+    writeFileSync(path, file);
+    const { stdout: set } = await runGochat(['config', 'check', 'gateway', '--config', path]);
+    const { stdout: unset } = await runGochat(['config', 'check', 'gateway']);
+    expect(set).toBe(unset);
+    const { stdout: doc } = await runGochat(['config', 'doc', 'gateway']);
+    const { stdout: help } = await runGochat(['gateway', '--help']);
+    const variables = [...help.matchAll(/\[(GOCHAT_\w+)\]/g)].map(([, name = '']) => name);
+    expect(variables.length).toBeGreaterThan(10);
+    for (const variable of variables) {
+      const key = variable.replace('GOCHAT_', '').toLowerCase();
+      expect(file).toMatch(new RegExp(`^  (# )?${key}:`, 'm'));
+      expect(doc).toMatch(new RegExp(`^${key}\n  --.+, ${variable}; default: .+\n  .+`, 'm'));
+    }
+  });
+
+  test('config env MODE: variables that give the same configuration; secrets are comments', async () => {
+    const path = join(folder, 'env.yaml');
+    writeFileSync(path, 'store: postgres://gochat:hush@db/gochat\nstate:\n  port: 7\n');
+    const { stdout } = await runGochat(['config', 'env', 'state', '--config', path]);
+    expect(stdout).toMatch(/^# GOCHAT_STORE=/m);
+    expect(stdout).not.toContain('hush');
+    const lines = stdout.split('\n').filter((line) => line.startsWith('GOCHAT_'));
+    expect(lines).toContain('GOCHAT_PORT=7');
+    const env = Object.fromEntries(lines.map((line) => line.split(/=(.*)/)));
+    const again = await runGochat(['config', 'env', 'state'], env as Record<string, string>);
+    expect(again.stdout.split('\n').filter((line) => line.startsWith('GOCHAT_'))).toEqual(lines);
   });
 });
 

@@ -80,7 +80,7 @@ test('no mode, a public host: demo accounts are refused there', async () => {
 });
 
 test('other modes do not read them, and a mode that there is not is refused', async () => {
-  const exit = await runGochat(['config', 'api'], { PORT: '81' });
+  const exit = await runGochat(['config', 'check', 'api'], { PORT: '81' });
   expect(exit.stdout).toContain('port: 8080');
   const wrong = await runGochat(['upp']);
   expect(wrong.code).toBe(2);
