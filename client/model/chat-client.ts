@@ -4,7 +4,6 @@ import type { GochatClient } from '../sdk/mod.ts';
 export type ChatClient = Pick<
   GochatClient,
   | 'onAny'
-  | 'nextMessageId'
   | 'send'
   | 'edit'
   | 'retract'

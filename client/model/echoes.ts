@@ -40,9 +40,9 @@ export class Echoes {
     return [...this.#echoes.values()].filter(({ refusal }) => refusal === undefined).length;
   }
 
-  add(echo: Omit<Echo, 'refusal'>): void {
-    if (typeof echo.target === 'number') this.#refusals.delete(echo.target);
-    this.#echoes.set(echo.clientMsgId, { ...echo, refusal: undefined });
+  add({ clientMsgId, kind, atMs, text, target, quote }: Omit<Echo, 'refusal'>): void {
+    if (typeof target === 'number') this.#refusals.delete(target);
+    this.#echoes.set(clientMsgId, { clientMsgId, kind, atMs, text, target, quote, refusal: undefined });
   }
 
   /** It has its place in the log, or the user gives it up. Returns it. */

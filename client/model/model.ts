@@ -29,7 +29,6 @@ export class Model {
   readonly settings: Settings;
   readonly typing = new Typing();
   readonly watching: Watching;
-  readonly #now: () => number;
   readonly #timelines = new Map<string, Timeline>();
   readonly #members = new Map<string, MemberList>();
   readonly #unsubscribe: () => void;
@@ -38,8 +37,7 @@ export class Model {
   /** Follows the client from now on: make it before `connect`. */
   constructor(client: ChatClient, options: ModelOptions = {}) {
     this.client = client;
-    this.#now = options.now ?? Date.now;
-    this.status = new Status(this.#now);
+    this.status = new Status(options.now ?? Date.now);
     this.conversations = new ConversationList(client);
     this.drafts = new Drafts(client);
     this.settings = new Settings(client);
@@ -55,7 +53,7 @@ export class Model {
   /** The timeline of a conversation; `jump` fills it. */
   timeline(conversation: string): Timeline {
     const { client } = this;
-    const make = () => new Timeline({ client, conversation, me: () => this.me, now: this.#now });
+    const make = () => new Timeline({ client, conversation, me: () => this.me });
     // What waits to be sent must not be forgotten.
     return kept(this.#timelines, conversation, make, ({ waiting }) => waiting === 0);
   }
@@ -87,6 +85,8 @@ export class Model {
     this.watching.take(event);
     for (const members of this.#members.values()) members.take(event);
     if ('conversation' in event && typeof event.conversation === 'string') {
+      // What an earlier client has left to be sent is shown, too.
+      if (event.type === 'queued') this.timeline(event.conversation);
       this.#timelines.get(event.conversation)?.take(event);
       if (event.type === 'left') this.#timelines.delete(event.conversation);
     } else for (const timeline of this.#timelines.values()) timeline.take(event);

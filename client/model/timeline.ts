@@ -8,7 +8,6 @@ import {
   type ChatMessage,
   ClientError,
   type ClientEvent,
-  type EntryKind,
   Fold,
   type History,
   type HistoryOptions,
@@ -58,8 +57,6 @@ export interface TimelineParts {
   readonly conversation: string;
   /** User id of who sees it. */
   readonly me: () => string;
-  /** Unix time, ms. */
-  readonly now: () => number;
 }
 
 export class Timeline extends Source {
@@ -221,33 +218,23 @@ export class Timeline extends Source {
 
   /** Sends a message. @param replyTo seq of the message that it quotes */
   send(text: string, replyTo?: number): void {
-    const { client } = this.#parts;
-    const clientMsgId = client.nextMessageId();
-    const quoted = replyTo === undefined ? undefined : this.message(replyTo);
-    this.#echo('message', { clientMsgId, text, quote: quoted && quoteOf(quoted) });
-    this.#forget(
-      client.send(this.conversation, text, { clientMsgId, ...(replyTo !== undefined && { replyTo }) }),
-    );
+    const { client, conversation } = this.#parts;
+    forget(client.send(conversation, text, replyTo === undefined ? {} : { replyTo }));
     if (this.hasNewer) void this.jump();
   }
 
   /** Gives one of the user's messages another text. */
   edit(target: Target, text: string): void {
-    this.#change('edit', target, text, (clientMsgId) =>
-      this.#parts.client.edit(this.conversation, target, text, { clientMsgId }),
-    );
+    forget(this.#parts.client.edit(this.conversation, target, text));
   }
 
   retract(target: Target, reason = ''): void {
-    this.#change('retract', target, reason, (clientMsgId) =>
-      this.#parts.client.retract(this.conversation, target, { reason, clientMsgId }),
-    );
+    forget(this.#parts.client.retract(this.conversation, target, { reason }));
   }
 
   pin(seq: number, isPinned: boolean): void {
     const { client } = this.#parts;
-    const kind = isPinned ? 'pin' : 'unpin';
-    this.#change(kind, seq, '', (clientMsgId) => client[kind](this.conversation, seq, { clientMsgId }));
+    forget(isPinned ? client.pin(this.conversation, seq) : client.unpin(this.conversation, seq));
   }
 
   /** Sends a refused message again. */
@@ -278,6 +265,11 @@ export class Timeline extends Source {
       case 'synced':
         if (this.#error !== undefined) void this.retry();
         break;
+      case 'queued': {
+        const quoted = event.replyTo === undefined ? undefined : this.message(event.replyTo);
+        this.#echoes.add({ ...event, quote: quoted && quoteOf(quoted) });
+        break;
+      }
       case 'failed':
         this.#echoes.failed(event);
         break;
@@ -388,31 +380,15 @@ export class Timeline extends Source {
     return { kind: 'message', key: keyOf(plain), message, isOwn: true, state, change, refusal };
   }
 
-  #change(
-    kind: Exclude<EntryKind, 'message'>,
-    target: Target,
-    text: string,
-    send: (clientMsgId: string) => Promise<unknown>,
-  ): void {
-    const clientMsgId = this.#parts.client.nextMessageId();
-    this.#echo(kind, { clientMsgId, text, target });
-    this.#forget(send(clientMsgId));
-  }
-
-  #echo(kind: EntryKind, echo: Pick<Echo, 'clientMsgId' | 'text'> & Partial<Echo>): void {
-    this.#echoes.add({ kind, atMs: this.#parts.now(), target: undefined, quote: undefined, ...echo });
-    this.#changed();
-  }
-
-  /** The events `sent` and `failed` tell what becomes of a send. */
-  #forget(sent: Promise<unknown>): void {
-    sent.catch(() => undefined);
-  }
-
   #changed(): void {
     this.#items = undefined;
     this.changed();
   }
+}
+
+/** The events `queued`, `sent` and `failed` tell what becomes of a send. */
+function forget(sent: Promise<unknown>): void {
+  sent.catch(() => undefined);
 }
 
 function keyOf({ sender, clientMsgId }: ChatMessage): string {

@@ -529,7 +529,14 @@ export class GochatClient {
       connection: welcome.connection.toString(),
       resumed: welcome.resumed,
     });
-    this.#catchUp();
+    if (!this.#sends.isToRestore) this.#catchUp();
+    else void this.#restore();
+  }
+
+  async #restore(): Promise<void> {
+    const { connection } = this.#link;
+    await this.#sends.restore();
+    if (this.#link.connection === connection) this.#catchUp();
   }
 
   /** After WELCOME and RESYNC: frames in either direction may have been lost. */

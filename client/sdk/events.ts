@@ -225,6 +225,22 @@ export interface SkippedEvent {
   readonly toSeq: number;
 }
 
+/** An own entry was accepted by this client, and waits for its answer; `sent` or `failed` follows. */
+export interface QueuedEvent {
+  readonly type: 'queued';
+  readonly conversation: string;
+  readonly clientMsgId: string;
+  readonly kind: EntryKind;
+  /** Of a message or an edit; the reason of a retraction. */
+  readonly text: string;
+  /** The message that it changes. */
+  readonly target: Target | undefined;
+  /** Seq of the message that it quotes. */
+  readonly replyTo: number | undefined;
+  /** Unix time, ms; long ago, if an earlier client has left it in the storage. */
+  readonly atMs: number;
+}
+
 /** An own entry is stored; possibly before entries of others that have a lower seq. */
 export type SentEvent = Sent & { readonly type: 'sent' };
 
@@ -447,6 +463,7 @@ export type ClientEvent =
   | UnpinnedEvent
   | SystemEvent
   | SkippedEvent
+  | QueuedEvent
   | SentEvent
   | FailedEvent
   | SyncedEvent

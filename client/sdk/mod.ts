@@ -12,3 +12,4 @@ export type { WatchTargets } from './watcher.ts';
 export type { LastSeenLevel, NotificationLevel, UserSettings } from '../../proto/client.ts';
 export { Fold, type FoldedPage, type Loading, type PinList, quoteOf, type Shown } from './fold.ts';
 export { type SignUp, signUp } from './sign-up.ts';
+export { memoryStorage, type Storage } from './storage.ts';

@@ -1,6 +1,7 @@
 /** Options of a client. */
 import type { BackoffOptions } from './backoff.ts';
 import { randomPrefix } from './convert.ts';
+import type { Storage } from './storage.ts';
 import type { Gateway, TransportFactory } from './transport.ts';
 
 /** An access token with its expiry. */
@@ -31,6 +32,9 @@ export interface GochatClientOptions {
   readonly cookie?: boolean;
   /** Returns a fresh access token; instead of all of these. */
   readonly getToken?: (signal: AbortSignal) => Promise<Token>;
+  /** Keeps unanswered sends, so that the next client of the same user sends them. Only one client may use it at a time.
+   * @default none */
+  readonly storage?: Storage;
   /** Stable name of this device, 1 to 64 of A-Z a-z 0-9 . _ -; the newest connection of a named device ends the
    * older one. @default '' an unnamed device */
   readonly device?: string;
@@ -86,10 +90,18 @@ export interface GochatClientOptions {
 }
 
 export type ResolvedOptions = Readonly<
-  Required<
+  { storage: Storage | undefined } & Required<
     Omit<
       GochatClientOptions,
-      'api' | 'user' | 'password' | 'refreshToken' | 'onRefreshToken' | 'cookie' | 'getToken' | 'signal'
+      | 'api'
+      | 'user'
+      | 'password'
+      | 'refreshToken'
+      | 'onRefreshToken'
+      | 'cookie'
+      | 'getToken'
+      | 'storage'
+      | 'signal'
     >
   >
 >;
@@ -99,6 +111,7 @@ export function resolveOptions(options: GochatClientOptions): ResolvedOptions {
   return Object.freeze({
     ipconf: options.ipconf ?? '',
     gateways: options.gateways ?? [],
+    storage: options.storage,
     device: options.device ?? '',
     transport: options.transport,
     zone: options.zone ?? '',

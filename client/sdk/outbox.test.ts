@@ -30,6 +30,7 @@ function makeOutbox(options: { window?: number; sentTimeoutMs?: number } = {}) {
     },
     onSent: ({ send }) => ({ clientMsgId: send.clientMsgId, seq: 1 }) as Sent,
     onFailed: ({ send }) => failed.push(send.clientMsgId),
+    onRefused: () => undefined,
     onStalled: () => stalls++,
   });
   const outcomes = new Map<string, Promise<Sent | ClientError>>();

@@ -40,6 +40,8 @@ export interface OutboxHooks {
   /** An entry is acknowledged. Returns what the promise of `add` resolves with. */
   onSent(draft: Draft, receipt: Receipt): Sent;
   onFailed(draft: Draft, error: ClientError): void;
+  /** The server has refused an entry for good; `onFailed` follows. */
+  onRefused(draft: Draft): void;
   /** Answers do not come: the connection should be closed. */
   onStalled(): void;
 }
@@ -81,8 +83,31 @@ export class Outbox {
     return this.#byId.has(id);
   }
 
+  /** Unanswered entries, in the order of sending. */
+  drafts(): readonly Draft[] {
+    return [...this.#byId.values()].map(({ draft }) => draft);
+  }
+
+  /** Queues entries before all others; nothing was sent yet. */
+  restore(drafts: readonly Draft[]): void {
+    const restored = drafts
+      .filter(({ send }) => !this.#byId.has(send.clientMsgId))
+      .map((draft) => this.#entry(draft));
+    this.#waiting = restored.concat(this.#waiting.slice(this.#next));
+    this.#next = 0;
+    // No one but the events tells of them.
+    for (const { promise } of restored) promise.catch(() => {});
+  }
+
   /** Queues an entry and sends it in its turn; the caller has checked `full` and `has`. */
   add(draft: Draft): Promise<Sent> {
+    const entry = this.#entry(draft);
+    this.#waiting.push(entry);
+    this.#pump();
+    return entry.promise;
+  }
+
+  #entry(draft: Draft): Entry {
     const { promise, resolve, reject } = Promise.withResolvers<Sent>();
     const payload = Send.encode(draft.send).finish();
     const entry: Entry = {
@@ -96,9 +121,7 @@ export class Outbox {
       settled: false,
     };
     this.#byId.set(draft.send.clientMsgId, entry);
-    this.#waiting.push(entry);
-    this.#pump();
-    return promise;
+    return entry;
   }
 
   /** A connection is up or its path was interrupted: sends all unanswered messages again. */
@@ -141,7 +164,7 @@ export class Outbox {
     if (!nack.retryable) {
       // Whichever attempt it answers: all have one final answer.
       const entry = this.#byId.get(nack.clientMsgId) ?? attempt;
-      if (entry !== undefined) this.#fail(entry, toError(nack));
+      if (entry !== undefined) this.#refuse(entry, toError(nack));
     } else if (attempt !== undefined) {
       this.#requeue(attempt);
       this.#holdBack(this.#backoff.next(nack.retryAfterMs));
@@ -158,17 +181,22 @@ export class Outbox {
     this.#next = 0;
   }
 
-  #fail(entry: Entry, error: ClientError): void {
-    this.#settle(entry);
-    entry.reject(error);
-    this.#hooks.onFailed(entry.draft, error);
+  #refuse(entry: Entry, error: ClientError): void {
+    this.#hooks.onRefused(entry.draft);
+    this.#fail(entry, error);
     // What was to change the message fails with it.
     const { conversation, send } = entry.draft;
     for (const other of this.#byId.values()) {
       const { draft } = other;
       if (draft.conversation === conversation && draft.send.targetClientMsgId === send.clientMsgId)
-        this.#fail(other, error);
+        this.#refuse(other, error);
     }
+  }
+
+  #fail(entry: Entry, error: ClientError): void {
+    this.#settle(entry);
+    entry.reject(error);
+    this.#hooks.onFailed(entry.draft, error);
   }
 
   #settle(entry: Entry): void {

@@ -6,6 +6,7 @@ import type { Emitter, EntryKind, Sent } from './events.ts';
 import type { Names } from './names.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type Draft, Outbox, type OutboxHooks } from './outbox.ts';
+import { StoredOutbox } from './stored-outbox.ts';
 
 /** Limit of Send.text until WELCOME names the server's, bytes of UTF-8. */
 const DEFAULT_MAX_TEXT_BYTES = 16_384;
@@ -18,6 +19,8 @@ export class Sends {
   #user = 0n;
   #maxTextBytes = DEFAULT_MAX_TEXT_BYTES;
   #count = 0;
+  readonly #stored: StoredOutbox | undefined;
+  #isRestored = false;
   #closed: ClientError | undefined;
 
   constructor(
@@ -29,14 +32,17 @@ export class Sends {
     this.#options = options;
     this.#events = events;
     this.#names = names;
+    this.#stored = options.storage && new StoredOutbox(options.storage);
     this.outbox = new Outbox(options, {
       ...hooks,
       onSent: (draft, receipt) => {
+        this.#stored?.remove(draft.send.clientMsgId);
         const sent = this.#toSent(draft, receipt);
         events.emit({ type: 'sent', ...sent });
         return sent;
       },
       onFailed: ({ conversation, send }, error) => this.#emitFailed(conversation.toString(), send, error),
+      onRefused: ({ send }) => this.#stored?.remove(send.clientMsgId),
     });
   }
 
@@ -48,7 +54,29 @@ export class Sends {
   /** A connection is up. */
   welcome({ user, maxTextBytes }: Welcome): void {
     this.#user = user;
+    this.#stored?.welcome(user);
     if (maxTextBytes > 0) this.#maxTextBytes = maxTextBytes;
+  }
+
+  /** Whether `restore` is to be called before anything is sent. */
+  get isToRestore(): boolean {
+    return this.#stored !== undefined && !this.#isRestored;
+  }
+
+  /** Queues what earlier clients of the user have left in the storage, before this one's own. */
+  async restore(): Promise<void> {
+    if (this.#stored === undefined) return;
+    this.#isRestored = true;
+    for (const draft of this.outbox.drafts()) this.#stored.add(draft, Date.now());
+    const restored = await this.#stored.restore(Date.now());
+    for (const { draft, atMs } of restored) this.#emitQueued(draft, atMs);
+    const late = ClientError.local('DEADLINE_EXCEEDED');
+    for (const { draft, isTooOld } of restored) {
+      if (!isTooOld) continue;
+      this.#stored.remove(draft.send.clientMsgId);
+      this.#emitFailed(draft.conversation.toString(), draft.send, late);
+    }
+    this.outbox.restore(restored.filter(({ isTooOld }) => !isTooOld).map(({ draft }) => draft));
   }
 
   /** Refuses what comes from now on. */
@@ -95,6 +123,9 @@ export class Sends {
       this.#emitFailed(conversation, failed, ClientError.from(error));
       throw error;
     }
+    const atMs = Date.now();
+    this.#emitQueued(draft, atMs);
+    this.#stored?.add(draft, atMs);
     return this.outbox.add(draft);
   }
 
@@ -121,21 +152,40 @@ export class Sends {
     return { ...entry, duplicate };
   }
 
+  #emitQueued({ conversation, send }: Draft, atMs: number): void {
+    const { clientMsgId, text, reason, target, targetClientMsgId, replyTo } = send;
+    this.#events.emit({
+      type: 'queued',
+      conversation: conversation.toString(),
+      clientMsgId,
+      kind: kindOf(send.kind),
+      text: text || reason,
+      target: targetClientMsgId || Number(target) || undefined,
+      replyTo: Number(replyTo) || undefined,
+      atMs,
+    });
+  }
+
   #emitFailed(
     conversation: string,
     { clientMsgId, kind: wireKind }: Pick<Send, 'clientMsgId' | 'kind'>,
     error: ClientError,
   ): void {
     const { code, message, retryable } = error;
-    const kind = (Object.keys(WIRE_KINDS) as EntryKind[]).find((each) => WIRE_KINDS[each] === wireKind);
+    const kind = kindOf(wireKind);
     this.#events.emit({
       type: 'failed',
       clientMsgId,
       conversation,
-      kind: kind ?? 'message',
+      kind,
       code,
       message,
       retryable,
     });
   }
+}
+
+function kindOf(wireKind: Send['kind']): EntryKind {
+  const kinds = Object.keys(WIRE_KINDS) as EntryKind[];
+  return kinds.find((kind) => WIRE_KINDS[kind] === wireKind) ?? 'message';
 }

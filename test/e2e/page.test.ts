@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { enterDemo, launchBrowser } from '../harness/browser.ts';
+import { controlNetwork, enterDemo, launchBrowser } from '../harness/browser.ts';
 import { Client, startUp } from '../harness/gochat.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'gochat-page-'));
@@ -50,9 +50,7 @@ test('a demo account: one click, a room, a message; a line client sees it and an
   await page.getByText('demo', { exact: true }).waitFor();
   await expectAccessible(page);
   await enterDemo(page, up.api, 'demo');
-  await page.getByRole('button', { name: 'New room' }).click();
-  await page.getByLabel('Name of the room').fill('garden');
-  await page.keyboard.press('Enter');
+  await openRoom(page, 'garden');
   await page.getByRole('textbox', { name: 'Message #garden' }).fill('**hello** from the page');
   await page.keyboard.press('Enter');
   await page.getByRole('log').getByText('from the page').waitFor();
@@ -70,3 +68,63 @@ test('a demo account: one click, a room, a message; a line client sees it and an
   expect((await line.exit()).code).toBe(0);
   expect(wrong).toEqual([]);
 });
+
+test('without a network: one reads and writes on, a reload keeps what is unsent, and it is sent once', async () => {
+  const { page, wrong } = await openPage();
+  const network = await controlNetwork(page.context());
+  await enterDemo(page, up.api, 'demo');
+  await openRoom(page, 'offline');
+  const box = page.getByRole('textbox', { name: 'Message #offline' });
+  await box.fill('before');
+  await page.keyboard.press('Enter');
+  await page.getByRole('img', { name: 'Sent' }).waitFor();
+  await network.cut();
+  await page.getByText('Offline.').waitFor();
+  await box.fill('in the tunnel');
+  await page.keyboard.press('Enter');
+  await page.getByRole('log').getByText('in the tunnel').waitFor();
+  await page.getByText('1 message waits to be sent').waitFor();
+  network.restore();
+  await page.reload();
+  await page.getByRole('log').getByText('in the tunnel').waitFor();
+  await page.getByRole('img', { name: 'Sent' }).waitFor();
+  expect(await page.getByRole('log').getByText('in the tunnel').count()).toBe(1);
+  expect(wrong).toEqual([]);
+});
+
+test('two tabs: one connection, the same in both, and the other one goes on when the first is closed', async () => {
+  const { page: first, wrong } = await openPage();
+  const network = await controlNetwork(first.context());
+  await enterDemo(first, up.api, 'demo');
+  await openRoom(first, 'tabs');
+  const second = await first.context().newPage();
+  await second.goto(first.url());
+  const write = async (page: Page, text: string) => {
+    await page.getByRole('textbox', { name: 'Message #tabs' }).fill(text);
+    await page.keyboard.press('Enter');
+  };
+  await write(second, 'from the second');
+  await first.getByRole('log').getByText('from the second').waitFor();
+  await write(first, 'from the first');
+  await second.getByRole('log').getByText('from the first').waitFor();
+  expect(network.opened()).toBe(1);
+  await first.close();
+  await write(second, 'alone');
+  await second.getByRole('log').getByText('alone').waitFor();
+  await second.getByRole('img', { name: 'Sent' }).waitFor();
+  expect(network.opened()).toBe(2);
+  const third = await second.context().newPage();
+  await third.goto(second.url());
+  await third.getByRole('log').getByText('alone').waitFor();
+  await third.getByRole('button', { name: 'Settings' }).click();
+  await third.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await second.getByRole('button', { name: 'Sign in' }).last().waitFor();
+  expect(wrong).toEqual([]);
+});
+
+async function openRoom(page: Page, name: string): Promise<void> {
+  await page.getByRole('button', { name: 'New room' }).click();
+  await page.getByLabel('Name of the room').fill(name);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
+}

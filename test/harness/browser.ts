@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page, type WebSocketRoute } from 'playwright-core';
 import { ROOT } from './gochat.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -31,4 +31,40 @@ export async function enterDemo(page: Page, url: string, name: string): Promise<
   await page.goto(url);
   await page.getByRole('group', { name: 'Demo accounts' }).getByText(name, { exact: true }).click();
   await page.getByRole('navigation', { name: 'Conversations' }).waitFor();
+}
+
+/** The network of a browser context, which tests may cut. */
+export interface Network {
+  /** WebSockets that were opened. */
+  readonly opened: () => number;
+  /** Ends all connections, and refuses new ones until `restore`. */
+  readonly cut: () => Promise<void>;
+  readonly restore: () => void;
+}
+
+/** Takes control of the WebSockets of a context; call it before its pages open any. */
+export async function controlNetwork(context: BrowserContext): Promise<Network> {
+  const open = new Set<WebSocketRoute>();
+  let opened = 0;
+  let isCut = false;
+  await context.routeWebSocket(/\/ws$/, (socket) => {
+    if (isCut) {
+      void socket.close();
+      return;
+    }
+    opened++;
+    open.add(socket);
+    socket.connectToServer();
+  });
+  return {
+    opened: () => opened,
+    cut: async () => {
+      isCut = true;
+      for (const socket of open) await socket.close().catch(() => undefined);
+      open.clear();
+    },
+    restore: () => {
+      isCut = false;
+    },
+  };
 }

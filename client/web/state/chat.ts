@@ -1,11 +1,11 @@
 /** The client and the model of who is signed in, for all components of the chat. */
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { GochatClient } from '../../sdk/mod.ts';
+import type { TabClient } from '../../browser/mod.ts';
 import type { ConversationRow, Model } from '../../model/mod.ts';
 
 export interface ChatParts {
-  readonly client: GochatClient;
+  readonly client: TabClient;
   readonly model: Model;
 }
 

@@ -8,12 +8,13 @@ import {
   signUp,
   webSocketTransport,
 } from '../../sdk/mod.ts';
+import { indexedDbStorage, type TabClient, tabClient } from '../../browser/mod.ts';
 import { Model } from '../../model/mod.ts';
 import { t } from './texts.ts';
 
 export interface SignedIn {
   readonly stage: 'in';
-  readonly client: GochatClient;
+  readonly client: TabClient;
   readonly model: Model;
 }
 
@@ -24,6 +25,9 @@ export type Session =
 
 /** Whether somebody was signed in here, so that there may be a cookie. */
 const KEY = 'gochat-signed-in';
+/** Of the lock, the channel and the database of this page. */
+const NAME = 'gochat';
+const RESUMED = { cookie: true, firstConnectMs: Infinity } as const;
 /** Entries of a conversation that come after an absence; more are fetched where one reads. */
 const CATCH_UP = 200;
 
@@ -32,7 +36,7 @@ export const session = signal<Session>({ stage: 'starting' });
 /** Goes on with the session that the browser has a cookie of. */
 export function resume(): void {
   if (localStorage.getItem(KEY) === null) session.value = { stage: 'out', notice: undefined };
-  else void begin({ cookie: true, firstConnectMs: Infinity }).catch(() => undefined);
+  else void begin(RESUMED).catch(() => undefined);
 }
 
 /** Rejects with a ClientError. */
@@ -50,31 +54,42 @@ export async function createAccount(name: string, password: string, displayName:
 export async function signOut(everywhere = false): Promise<void> {
   const { value } = session;
   if (value.stage !== 'in') return;
-  leave(value, undefined);
   // Without a connection the session ends at its expiry.
   await value.client.logout({ everywhere }).catch(() => undefined);
+  leave(value, undefined);
 }
 
-async function begin(options: Partial<GochatClientOptions>): Promise<GochatClient> {
-  const client = new GochatClient({
-    api: location.origin,
-    gateways: [ownGateway()],
-    transport: webSocketTransport(),
-    client: 'gochat-web',
-    catchUp: CATCH_UP,
-    ...options,
+async function begin(options: Partial<GochatClientOptions>): Promise<TabClient> {
+  const isResumed = options.cookie === true;
+  let first: Partial<GochatClientOptions> = options;
+  const client = tabClient({
+    name: NAME,
+    make: () => {
+      const made = new GochatClient({
+        api: location.origin,
+        gateways: [ownGateway()],
+        transport: webSocketTransport(),
+        storage: indexedDbStorage(NAME),
+        client: 'gochat-web',
+        catchUp: CATCH_UP,
+        ...first,
+      });
+      // The password is used once.
+      first = RESUMED;
+      return made;
+    },
   });
   const signedIn: SignedIn = { stage: 'in', client, model: new Model(client) };
-  client.on('disconnected', ({ retryInMs, reason, code }) => {
-    if (retryInMs === undefined) leave(signedIn, code === 'CLIENT_CLOSED' ? undefined : reason);
+  client.on('disconnected', ({ retryInMs, reason }) => {
+    if (retryInMs === undefined) leave(signedIn, reason === '' ? undefined : reason);
   });
   // A page that goes on with a session shows itself before it is connected.
-  if (options.cookie === true) session.value = signedIn;
+  if (isResumed) session.value = signedIn;
   try {
     await client.connect();
   } catch (error) {
-    signedIn.model.close();
-    if (options.cookie === true) leave(signedIn, t().signedOut);
+    if (isResumed) leave(signedIn, t().signedOut);
+    else signedIn.client.close();
     throw ClientError.from(error);
   }
   localStorage.setItem(KEY, '1');
@@ -84,7 +99,8 @@ async function begin(options: Partial<GochatClientOptions>): Promise<GochatClien
 
 function leave(from: SignedIn, notice: string | undefined): void {
   from.model.close();
-  if (session.value.stage === 'in' && session.value !== from) return;
+  from.client.close();
+  if (session.value !== from) return;
   localStorage.removeItem(KEY);
   session.value = { stage: 'out', notice };
 }
@@ -103,4 +119,9 @@ function ownGateway(): Gateway {
 
 addEventListener('online', () => {
   if (session.value.stage === 'in') session.value.client.reconnect();
+});
+
+// Another tab has signed in.
+addEventListener('storage', ({ key, newValue }) => {
+  if (key === KEY && newValue !== null && session.value.stage === 'out') resume();
 });
