@@ -46,6 +46,20 @@ describe('JwtVerifier', () => {
     expect(isGood()).toBe(true);
   });
 
+  test('remembered: the same answers, until it expires or its key is removed; the oldest are forgotten', async () => {
+    const made = new JwtVerifier({ ...RULES, remembered: 2 });
+    made.setKeys(jwks);
+    const tokens = await Promise.all(['ann', 'bob', 'cid'].map((sub) => sign({ sub })));
+    for (const token of [...tokens, ...tokens])
+      expect(made.verify(token, NOW_S * 1000)).toEqual(verify(token));
+    const [token = ''] = tokens.slice(-1);
+    const other = `${token.slice(0, -10)}${token.at(-10) === 'A' ? 'B' : 'A'}${token.slice(-9)}`;
+    expect(made.verify(other, NOW_S * 1000)).toBe('TOKEN_INVALID');
+    expect(made.verify(token, (NOW_S + 66) * 1000)).toBe('TOKEN_EXPIRED');
+    made.setKeys('{"keys":[]}');
+    expect(made.verify(token, NOW_S * 1000)).toBe('TOKEN_INVALID');
+  });
+
   test('other encodings of a valid token: invalid', async () => {
     const token = await sign();
     const [head, body, signature] = token.split('.') as [string, string, string];

@@ -14,6 +14,8 @@ export interface JwtRules {
   readonly algorithm: string;
   /** How far the clocks of signer and verifier may differ, s. @default 0 */
   readonly clockSkewS?: number;
+  /** Number of valid tokens whose signature is not verified again, for callers who show one again and again. @default 0 */
+  readonly remembered?: number;
 }
 
 export type JwtClaims = Readonly<Record<string, unknown>>;
@@ -36,6 +38,8 @@ export class JwtVerifier {
   /** The last header that named one of the keys, and that key: a signer encodes the same header in all tokens. */
   #head = '';
   #headKey: KeyObject | undefined;
+  /** The claims of tokens that these keys have signed, the oldest first. */
+  readonly #known = new Map<string, ValidClaims>();
 
   /** It has no keys until `setKeys`. */
   constructor(rules: JwtRules) {
@@ -57,26 +61,42 @@ export class JwtVerifier {
     this.#keys = known;
     this.#head = '';
     this.#headKey = undefined;
+    this.#known.clear();
   }
 
   /** Returns the claims of a valid token, or why it is invalid. @param nowMs Unix time, ms */
   verify(token: string, nowMs = Date.now()): ValidClaims | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' {
+    const { clockSkewS = 0 } = this.#rules;
+    const known = this.#known.get(token);
+    const claims = known ?? this.#claimsOf(token);
+    if (claims === undefined) return 'TOKEN_INVALID';
+    if (claims.exp + clockSkewS <= Math.floor(nowMs / 1000)) return 'TOKEN_EXPIRED';
+    if (known === undefined) this.#remember(token, claims);
+    return claims;
+  }
+
+  #remember(token: string, claims: ValidClaims): void {
+    const { remembered = 0 } = this.#rules;
+    if (remembered === 0) return;
+    if (this.#known.size >= remembered) this.#known.delete(this.#known.keys().next().value as string);
+    this.#known.set(token, claims);
+  }
+
+  /** Returns the claims of a token, expired or not; undefined if it is not genuine. */
+  #claimsOf(token: string): ValidClaims | undefined {
     const headEnd = token.indexOf('.');
     const bodyEnd = token.length - SIGNATURE_LENGTH - 1;
-    if (headEnd < 1 || bodyEnd <= headEnd || token[bodyEnd] !== '.') return 'TOKEN_INVALID';
+    if (headEnd < 1 || bodyEnd <= headEnd || token[bodyEnd] !== '.') return undefined;
     const spelled = token.slice(bodyEnd + 1);
     const signature = Buffer.from(spelled, 'base64url');
-    if (signature.toString('base64url') !== spelled) return 'TOKEN_INVALID';
+    if (signature.toString('base64url') !== spelled) return undefined;
     const key = this.#keyOf(token.slice(0, headEnd));
     const signed = Buffer.from(token.slice(0, bodyEnd));
-    if (key === undefined || !verify(undefined, signed, key, signature)) return 'TOKEN_INVALID';
+    if (key === undefined || !verify(undefined, signed, key, signature)) return undefined;
     const claims = parse(token.slice(headEnd + 1, bodyEnd));
-    const { issuer, audience, clockSkewS = 0 } = this.#rules;
-    const expiresS = claims?.['exp'];
-    if (claims?.['iss'] !== issuer || claims['aud'] !== audience || typeof expiresS !== 'number')
-      return 'TOKEN_INVALID';
-    if (expiresS + clockSkewS <= Math.floor(nowMs / 1000)) return 'TOKEN_EXPIRED';
-    return claims as ValidClaims;
+    const { issuer, audience } = this.#rules;
+    const isOurs = claims?.['iss'] === issuer && claims['aud'] === audience;
+    return isOurs && typeof claims['exp'] === 'number' ? (claims as ValidClaims) : undefined;
   }
 
   #keyOf(head: string): KeyObject | undefined {

@@ -13,11 +13,14 @@ import { ALGORITHM, type SigningKeys } from './signing-keys.ts';
 
 const ISSUER = 'gochat';
 const AUDIENCE = 'gochat';
+/** Of callers of the API server, who show one token with each request. */
+const REMEMBERED = 4096;
 const RULES = {
   issuer: ISSUER,
   audience: AUDIENCE,
   algorithm: ALGORITHM,
   clockSkewS: CLOCK_SKEW_MS / 1000,
+  remembered: REMEMBERED,
 };
 
 /** The user and login session of a token. */

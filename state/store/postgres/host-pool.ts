@@ -31,7 +31,10 @@ interface ServerState {
 
 /**
  * Queries the state of the server and, on a connection of our own, raises settings that are too low; in one statement.
- * Compiling a statement (jit) takes longer than any of ours runs, and the planner's estimates of the fold would cause it.
+ *
+ * Statements are planned once for a connection, with an index probe per row, whatever the statistics are then: planning a page
+ * of history takes five times as long as reading it, and a plan for small tables would read whole ones later. Compiling a
+ * statement (jit) takes longer than any of ours runs.
  */
 const prepareText = (pid: number) => `
   select pg_is_in_recovery() as standby, own,
@@ -39,7 +42,11 @@ const prepareText = (pid: number) => `
               else commit end as commit,
          case when own and messages = 'error' then set_config('client_min_messages', 'warning', false)
               else messages end as messages,
-         case when own then set_config('jit', 'off', false) end as jit
+         case when own then set_config('jit', 'off', false) end,
+         case when own then set_config('plan_cache_mode', 'force_generic_plan', false) end,
+         case when own then set_config('enable_seqscan', 'off', false) end,
+         case when own then set_config('enable_hashjoin', 'off', false) end,
+         case when own then set_config('enable_mergejoin', 'off', false) end
   from (select pg_backend_pid() = ${pid} as own, current_setting('synchronous_commit') as commit,
                current_setting('client_min_messages') as messages) s`;
 
