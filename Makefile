@@ -4,14 +4,14 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs help all install build proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
 
 all: install build ## Install and build everything
 
-install: node_modules/.installed
+install: node_modules/.installed ## Install the dependencies
 
 node_modules/.installed: package.json package-lock.json
 # Not "npm ci": it refuses a lock file made where the packages for other platforms could not be looked up.
@@ -26,6 +26,20 @@ build: install ## Compile to dist/
 	@$(NODE) node scripts/build-page.ts
 	@scripts/build-native.sh
 
+build-binary: all ## A folder that runs GoChat by itself, with its Node.js, in out/gochat (OUT=)
+	@$(NODE) scripts/build-binary.sh $(or $(OUT),out/gochat)
+
+build-image: ## The image gochat:latest (IMAGE=), by docker or buildah, whichever answers
+	@scripts/build-image.sh $(or $(IMAGE),gochat:latest)
+
+docker-build: build-image ## The same as build-image
+
+docker-run: build-image ## Start the image at port 8080, on DATABASE_URL, REDIS_URL and JWT_SECRET
+	docker run --rm -p 8080:8080 -e DATABASE_URL -e REDIS_URL -e JWT_SECRET $(or $(IMAGE),gochat:latest)
+
+migrate: install ## Migrate the database of DATABASE_URL to this version; state nodes also do it when they start
+	@$(NODE) node scripts/migrate.ts
+
 docs: install ## Write the pages and pictures that are made from the code: errors, settings, metrics, diagrams
 	@$(NODE) node scripts/docs/main.ts
 
@@ -34,6 +48,8 @@ proto: install ## Generate the gen folders from *.proto
 	$(NODE) node scripts/json-shapes.ts
 	cd crpc/etcd && $(NODE) buf generate
 	cd crpc/testing && $(NODE) buf generate
+
+api: proto ## The same as proto
 
 run: all ## Start the whole system in one process, on loopback, with demo accounts
 	@./bin/gochat up
@@ -53,7 +69,9 @@ lint: install ## Check style, the rules between folders, and that generated page
 fmt: install ## Format the code
 	@$(NODE) biome format --write .
 
-typecheck: install
+vet: typecheck ## The same as typecheck
+
+typecheck: install ## Check types
 	@$(NODE) tsc -p tsconfig.json
 	@$(NODE) tsc -p client/web
 
@@ -61,7 +79,7 @@ verify: all ## What takes too long for 'make test': chaos, mutants, faults in re
 	@$(NODE) vitest run --config vitest.verify.config.ts --exclude 'test/deploy/**'
 	@$(MAKE) chaos
 
-verify-deploy: all ## As root, on Debian: build and start what people deploy: completion; installs the packages it needs
+verify-deploy: all ## As root, on Debian: build and start what people deploy: image, binary, completion; installs the packages it needs
 	@$(NODE) vitest run --config vitest.verify.config.ts test/deploy
 
 mutants: all ## Build fifteen deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
@@ -92,4 +110,4 @@ fuzz: all ## Ten million mutated frames through parser, JSON codec and a worker 
 	@$(NODE) env GOCHAT_TEST_FUZZ_FRAMES=$(or $(FRAMES),10000000) GOCHAT_TEST_FUZZ_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts gateway/fuzz
 
 clean: ## Remove what was built
-	rm -rf dist crpc/dist coverage
+	rm -rf dist out crpc/dist coverage

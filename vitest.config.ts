@@ -8,7 +8,7 @@ process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
-    exclude: ['node_modules/**', 'dist/**', 'data/**'],
+    exclude: ['node_modules/**', 'dist/**', 'out/**', 'data/**'],
     pool: 'forks',
     // Most tests wait for other processes, timers and sockets more than they compute.
     maxWorkers: 2 * availableParallelism(),

@@ -1,8 +1,14 @@
 #!/bin/sh
-# Prints the path of the Node.js that GoChat runs on: the system's where it is 24.12 or newer, else the one
-# that npm installed beside the project (node_modules/node-linux-*).
+# Prints the path of the Node.js that GoChat runs on: the one in this folder (scripts/build-binary.sh), else the system's
+# where it is 24.12 or newer, else the one that npm installed beside the project (node_modules/node-linux-*).
 set -eu
-root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
+root=$(CDPATH= cd -- "${self%/*}/.." && pwd)
+
+if [ -x "$root/bin/node" ]; then
+  echo "$root/bin/node"
+  exit 0
+fi
 
 new_enough() {
   version=$("$1" --version 2>/dev/null) || return 1

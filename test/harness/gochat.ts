@@ -22,17 +22,29 @@ export class Gochat implements AsyncDisposable {
   stderr = '';
   readonly #exited: Promise<number | null>;
 
-  /** @param root tree of the bin/gochat */
+  /**
+   * @param root tree of the bin/gochat
+   * @param program what to run in place of bin/gochat: a program and its first arguments
+   */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
-    { cwd, root = ROOT }: { readonly cwd?: string | undefined; readonly root?: string | undefined } = {},
+    {
+      cwd,
+      root = ROOT,
+      program = [join(root, 'bin/gochat')],
+    }: {
+      readonly cwd?: string | undefined;
+      readonly root?: string | undefined;
+      readonly program?: readonly string[] | undefined;
+    } = {},
   ) {
     if (!existsSync(join(root, 'dist/cmd/main.js'))) throw new Error(`${root} is not built: run make all`);
     const clean = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('GOCHAT_')),
     );
-    this.child = spawn(join(root, 'bin/gochat'), args, { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    const [file = '', ...first] = program;
+    this.child = spawn(file, [...first, ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     // An ended client takes no more input; its output tells the test why.
