@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses screenshots bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
@@ -87,6 +87,9 @@ mutants: all ## Build fifteen deliberately broken variants of GoChat; the chaos 
 
 chaos: all ## Inject random faults for MINUTES=5 while clients chat, then check what they saw; SEED= repeats a plan
 	@$(NODE) node test/chaos/main.ts
+
+screenshots: all ## Take the pictures of the page for README.md and docs/guide.md
+	@$(NODE) node scripts/screenshots.ts
 
 pauses: all ## Measure how long senders wait while state nodes join, leave and die, and how soon a kick or logout takes effect
 	@$(NODE) node test/chaos/pauses.ts

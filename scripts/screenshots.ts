@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { GochatClient, tcpTransport } from '../client/mod.ts';
-import { launchBrowser } from '../test/harness/browser.ts';
+import { controlNetwork, launchBrowser } from '../test/harness/browser.ts';
 import { ROOT, startUp, type SystemUrls } from '../test/harness/gochat.ts';
 
 const OUT = join(ROOT, 'docs/pictures');
@@ -47,7 +47,7 @@ async function takeAll(browser: Browser, urls: SystemUrls): Promise<void> {
   await page.goto(urls.api);
   await page.getByText('demo', { exact: true }).waitFor();
   await take(page, 'sign-in');
-  await signIn(page, 'nora');
+  await signIn(page);
   await page.getByRole('main').getByText('Good to have you here').waitFor();
   await page.getByRole('button', { name: 'Join winter-market' }).waitFor();
   await take(page, 'empty');
@@ -58,22 +58,12 @@ async function takeAll(browser: Browser, urls: SystemUrls): Promise<void> {
   await read(people.amara, room);
   await page.getByText('Read by').first().waitFor({ state: 'attached' });
   await take(page, 'chat');
-  await page.getByText('Wind is 4 knots').hover();
-  await page.getByRole('button', { name: 'More' }).click();
-  await take(page, 'menu');
-  await page.keyboard.press('Escape');
   await page.keyboard.press('Control+k');
   await page.keyboard.type('ma');
   await take(page, 'switcher');
   await page.keyboard.press('Escape');
-  await page.getByRole('button', { name: 'Settings' }).click();
-  await page.getByLabel('Display name').waitFor();
-  await take(page, 'settings');
-  await page.keyboard.press('Escape');
-  await page.getByRole('button', { name: 'Pinned messages' }).click();
-  await page.getByRole('complementary').getByText('Order of the acts').waitFor();
-  await take(page, 'pins');
-  const dark = await twin(browser, light, { viewport: DESKTOP, colorScheme: 'dark' });
+  const dark = await enter(browser, urls, { colorScheme: 'dark' });
+  const network = await controlNetwork(dark.context());
   await dark.goto(`${urls.api}/r/${room}/${first}`);
   await dark.getByText('She wants the signed form by four.').waitFor();
   await dark.getByRole('button', { name: 'Members' }).click();
@@ -81,19 +71,18 @@ async function takeAll(browser: Browser, urls: SystemUrls): Promise<void> {
   await take(dark, 'members-dark');
   await dark.goto(`${urls.api}/r/${room}`);
   await dark.getByText('She wants the signed form by four.').waitFor();
-  await dark.context().setOffline(true);
+  await network.cut();
   await dark.getByText('Offline.').waitFor();
   await dark.getByRole('textbox', { name: /Message #/ }).fill('Here it comes, with the new plan.');
   await dark.keyboard.press('Enter');
   await dark.getByText('1 message waits').waitFor();
   await take(dark, 'offline-dark');
-  const phone = await twin(browser, light, {
+  const phone = await enter(browser, urls, {
     viewport: PHONE,
     colorScheme: 'light',
     hasTouch: true,
     isMobile: true,
   });
-  await phone.goto(urls.api);
   await phone.getByRole('link', { name: 'harbour-festival' }).waitFor();
   await take(phone, 'phone-list');
   await phone.getByRole('link', { name: 'harbour-festival' }).click();
@@ -102,18 +91,14 @@ async function takeAll(browser: Browser, urls: SystemUrls): Promise<void> {
   for (const client of Object.values(people)) await client.close();
 }
 
-/** Opens a page of the same user with another screen. */
-async function twin(
-  browser: Browser,
-  from: BrowserContext,
-  options: Parameters<Browser['newContext']>[0],
-): Promise<Page> {
-  const context = await browser.newContext({
-    locale: 'en-GB',
-    ...options,
-    storageState: await from.storageState(),
-  });
-  return context.newPage();
+/** Opens a page with a screen of its own, signed in as nora. */
+async function enter(browser: Browser, urls: SystemUrls, options: BrowserContextOptions): Promise<Page> {
+  const context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
+  const page = await context.newPage();
+  await page.goto(urls.api);
+  await signIn(page);
+  await page.getByRole('link', { name: 'harbour-festival' }).waitFor({ state: 'attached' });
+  return page;
 }
 
 async function take(page: Page, name: string): Promise<void> {
@@ -123,8 +108,8 @@ async function take(page: Page, name: string): Promise<void> {
   console.log(name);
 }
 
-async function signIn(page: Page, name: Handle): Promise<void> {
-  await page.getByLabel('Handle').fill(name);
+async function signIn(page: Page): Promise<void> {
+  await page.getByLabel('Handle').fill('nora');
   await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await page.keyboard.press('Enter');
 }
@@ -183,7 +168,9 @@ async function talk(people: Record<Handle, GochatClient>): Promise<{ room: strin
   );
   await say(nora, 'Just spoke to her: 23:30 on Friday, `23:00` on the other days.');
   await say(nora, 'She wants the signed form by four.');
-  await nora.mute((await layla.createRoom('tide-and-weather')).id).catch(() => undefined);
+  const tide = await layla.createRoom('tide-and-weather');
+  await nora.joinRoom(tide.id);
+  await nora.mute(tide.id);
   for (const [name, owner] of [
     ['announcements', amara],
     ['food-stalls', tomas],

@@ -21,6 +21,7 @@ export class Watching extends Source {
   readonly #receipts = new Map<string, Map<string, MemberReceipt>>();
   readonly #members = new Map<string, number>();
   #shown = '';
+  #me = '';
 
   constructor(client: ChatClient) {
     super();
@@ -53,7 +54,8 @@ export class Watching extends Source {
 
   /** How far a message of this user has come. */
   progress(conversation: string, seq: number): Progress {
-    const receipts = [...(this.#receipts.get(conversation)?.values() ?? [])];
+    const all = this.#receipts.get(conversation)?.values() ?? [];
+    const receipts = [...all].filter(({ user }) => user !== this.#me);
     return {
       isDelivered: receipts.some(({ deliveredSeq, readSeq }) => deliveredSeq >= seq || readSeq >= seq),
       readers: receipts.filter(({ readSeq }) => readSeq >= seq).map(({ user }) => user),
@@ -63,6 +65,9 @@ export class Watching extends Source {
   /** An event of the client. */
   take(event: ClientEvent): void {
     switch (event.type) {
+      case 'connected':
+        this.#me = event.user;
+        break;
       case 'watched':
         for (const presence of event.users) this.#presence.set(presence.user, presence);
         for (const { conversation, members, receipts } of event.conversations) {

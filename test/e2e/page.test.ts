@@ -2,10 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { controlNetwork, enterDemo, launchBrowser } from '../harness/browser.ts';
+import {
+  controlNetwork,
+  enterDemo,
+  expectAccessible,
+  launchBrowser,
+  type WatchedPage,
+  watchPage,
+} from '../harness/browser.ts';
 import { Client, startUp } from '../harness/gochat.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'gochat-page-'));
@@ -22,26 +28,9 @@ afterAll(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-/** Opens a page that notes what must not be: errors, and requests to other hosts. */
-async function openPage(): Promise<{ page: Page; wrong: string[] }> {
+async function openPage(): Promise<WatchedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB' });
-  const page = await context.newPage();
-  const wrong: string[] = [];
-  const host = new URL(up.api).host;
-  page.on('console', (message) => {
-    if (message.type() === 'error') wrong.push(message.text());
-  });
-  page.on('pageerror', (error) => wrong.push(error.message));
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== host) wrong.push(request.url());
-  });
-  return { page, wrong };
-}
-
-async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(serious.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html) }))).toEqual([]);
+  return watchPage(context, up.api);
 }
 
 test('a demo account: one click, a room, a message; a line client sees it and answers; reload keeps it', async () => {

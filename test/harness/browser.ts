@@ -2,7 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, chromium, type Page, type WebSocketRoute } from 'playwright-core';
+import { expect } from 'vitest';
 import { ROOT } from './gochat.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -24,6 +26,34 @@ export async function launchBrowser(): Promise<Browser> {
       stdio: ['ignore', 'inherit', 'inherit'],
     });
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+export interface WatchedPage {
+  readonly page: Page;
+  /** What must not be: errors, and requests to other hosts. */
+  readonly wrong: readonly string[];
+}
+
+/** Opens a page that notes what must not be. */
+export async function watchPage(context: BrowserContext, url: string): Promise<WatchedPage> {
+  const page = await context.newPage();
+  const wrong: string[] = [];
+  const { host } = new URL(url);
+  page.on('console', (message) => {
+    if (message.type() === 'error') wrong.push(message.text());
+  });
+  page.on('pageerror', (error) => wrong.push(error.message));
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== host) wrong.push(request.url());
+  });
+  return { page, wrong };
+}
+
+/** Expects that axe finds nothing serious in what is shown. */
+export async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  expect(serious.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html) }))).toEqual([]);
 }
 
 /** Signs in by a demo account. */

@@ -26,3 +26,10 @@ export function titleOf({ kind, title }: ConversationRow): string {
 export function nameOf({ client }: ChatParts, user: string): string {
   return client.displayName(user) ?? '…';
 }
+
+/** Joins a room; what was written before is not news. Rejects with a ClientError. */
+export async function joinRoom({ client, model }: ChatParts, id: string): Promise<void> {
+  const room = await client.joinRoom(id);
+  model.conversations.put(room);
+  model.conversations.read(room.id, room.lastSeq);
+}

@@ -5,7 +5,7 @@ import { dialog, menu, panel } from './screen.ts';
 /** The parts, in the order of F6. */
 const PARTS = [
   '.side .conv[tabindex="0"], .side .jump',
-  '.log [tabindex="0"]',
+  '.log .msg[tabindex="0"]',
   '.panel .ib',
   '.compose textarea',
 ];

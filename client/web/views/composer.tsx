@@ -20,19 +20,23 @@ export function Composer({ row, timeline }: { row: ConversationRow; timeline: Ti
   const drafts = useSource(model.drafts);
   const intent = intents.value.get(id);
   const field = useRef<HTMLTextAreaElement>(null);
-  const [edited, setEdited] = useState('');
+  /** What an edit has become; of another one it says nothing. */
+  const [edited, setEdited] = useState<{ readonly intent: Intent; readonly text: string }>();
   const [isPreview, setPreview] = useState(false);
   const isEdit = intent?.kind === 'edit';
-  const text = isEdit ? edited : drafts.get(id);
-  const write = (next: string) => (isEdit ? setEdited(next) : drafts.set(id, next));
+  const text = !isEdit ? drafts.get(id) : edited?.intent === intent ? edited.text : intent.text;
+  const write = (next: string) => (isEdit ? setEdited({ intent, text: next }) : drafts.set(id, next));
   const over = encoder.encode(text).length - client.maxTextBytes;
   const isReady = text.trim() !== '' && over <= 0;
   // A key may come before what the one before it has changed is drawn.
   const written = () => (isPreview ? text : (field.current?.value ?? text));
 
-  useEffect(() => {
-    if (intent?.kind === 'edit') setEdited(intent.text);
-    if (intent !== undefined) field.current?.focus();
+  // At once: the next key is meant for the field.
+  useLayoutEffect(() => {
+    const { current } = field;
+    if (intent === undefined || current === null) return;
+    current.focus();
+    current.setSelectionRange(current.value.length, current.value.length);
   }, [intent]);
   useEffect(() => {
     // On a phone the keyboard would cover what one came to read.

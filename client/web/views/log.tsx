@@ -55,6 +55,13 @@ export function Log({ row, timeline, seen, target, onMarkUnread }: LogProps) {
       document.removeEventListener('visibilitychange', anchor.look);
     };
   }, [anchor]);
+  useLayoutEffect(() => {
+    const messages = anchor.content.current?.querySelectorAll<HTMLElement>('.msg') ?? [];
+    const last = messages[messages.length - 1];
+    // One of them is where Tab comes to.
+    if (last !== undefined && anchor.content.current?.querySelector('.msg[tabindex="0"]') === null)
+      last.tabIndex = 0;
+  });
   const { arrivals } = timeline;
   useLayoutEffect(() => {
     const find = (selector: string) => anchor.content.current?.querySelector<HTMLElement>(selector);

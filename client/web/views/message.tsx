@@ -73,8 +73,11 @@ function Draw({ item, row, timeline, isContinued, isTarget, progress, onMarkUnre
       onTouchEnd={() => clearTimeout(press.current)}
       onKeyDown={(event) => {
         if (event.target !== event.currentTarget) return;
+        const isReply = event.key === 'r' && !event.ctrlKey && !event.metaKey;
         if (event.key === 'Enter') open(event.currentTarget);
-        if (event.key === 'r' && seq > 0 && retraction === undefined) intend(row.id, { kind: 'reply', seq });
+        else if (isReply && seq > 0 && retraction === undefined) intend(row.id, { kind: 'reply', seq });
+        else return;
+        event.preventDefault();
       }}
     >
       {isContinued ? (

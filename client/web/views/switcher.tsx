@@ -7,7 +7,7 @@ import { closeDialog, Dialog } from '../parts/dialog.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAttempt } from '../parts/use-attempt.ts';
-import { type ChatParts, useChat } from '../state/chat.ts';
+import { type ChatParts, joinRoom, useChat } from '../state/chat.ts';
 import { go } from '../state/route.ts';
 import { dialog } from '../state/screen.ts';
 import { t } from '../state/texts.ts';
@@ -144,9 +144,8 @@ function optionsFor({ client, model }: ChatParts, wanted: string, rooms: readonl
       label: t().joinRoom(name),
       hint: t().membersCount(members),
       act: async () => {
-        const room = await client.joinRoom(id);
-        model.conversations.put(room);
-        open(room);
+        await joinRoom({ client, model }, id);
+        go(id);
       },
     }),
   );
@@ -181,5 +180,5 @@ function optionsFor({ client, model }: ChatParts, wanted: string, rooms: readonl
     label.toLocaleLowerCase().includes(word),
   );
   const isPerson = wanted.startsWith('@');
-  return isPerson ? [...person, ...conversations] : [...conversations, ...joinable, ...person, ...commands];
+  return isPerson ? [...person, ...conversations] : [...conversations, ...joinable, ...commands, ...person];
 }

@@ -4,7 +4,7 @@ import type { Room } from '../../sdk/mod.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAttempt } from '../parts/use-attempt.ts';
-import { useChat } from '../state/chat.ts';
+import { joinRoom, useChat } from '../state/chat.ts';
 import { go } from '../state/route.ts';
 import { dialog } from '../state/screen.ts';
 import { t } from '../state/texts.ts';
@@ -29,7 +29,7 @@ export function Welcome({ isWaiting }: { isWaiting: boolean }) {
   }, [link, isWaiting]);
   const join = (id: string) =>
     void attempt.run(async () => {
-      model.conversations.put(await client.joinRoom(id));
+      await joinRoom({ client, model }, id);
       go(id);
     });
   return (
