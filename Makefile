@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy mutants chaos pauses screenshots bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy verify-workflows mutants chaos pauses screenshots bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
@@ -79,8 +79,12 @@ verify: all ## What takes too long for 'make test': chaos, mutants, faults in re
 	@$(NODE) vitest run --config vitest.verify.config.ts --exclude 'test/deploy/**'
 	@$(MAKE) chaos
 
-verify-deploy: all ## As root, on Debian: build and start what people deploy: image, binary, completion; installs the packages it needs
+verify-deploy: all ## As root, on Debian: build and start what people deploy: image, binary, systemd unit, SSH, completion; installs the packages it needs
 	@$(NODE) vitest run --config vitest.verify.config.ts test/deploy
+
+verify-workflows: ## Check the GitHub workflows by actionlint (needs Go) and zizmor (needs Python)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 .github/workflows/*.yml
+	zizmor=$$(scripts/install-for-tests.sh --pip zizmor 1.32.0) && "$$zizmor" --offline .github/workflows
 
 mutants: all ## Build fifteen deliberately broken variants of GoChat; the chaos checker must detect each; SEED=1
 	@$(NODE) env GOCHAT_TEST_CHAOS_SEED=$(or $(SEED),1) vitest run --config vitest.verify.config.ts test/chaos/mutants
