@@ -22,6 +22,7 @@ import { median } from './runner.ts';
 import { Seeds } from './seed.ts';
 import { start } from './start.ts';
 import { STORM_CLIENTS, storm } from './storm.ts';
+import { web } from './web.ts';
 import { environment, type Figure, type Findings, type Study, type StudyContext } from './study.ts';
 
 const LONE_MESSAGES = 30;
@@ -59,6 +60,11 @@ export const STUDIES: readonly Study[] = [
     name: 'rest',
     title: 'REST: a page of a log of a million messages beside the bare SQL, lists, log-ins and refreshes',
     run: rest,
+  },
+  {
+    name: 'web',
+    title: 'the page in Chromium: what it loads, its list, a busy room, a key, its heap after a flood',
+    run: web,
   },
   {
     name: 'start',

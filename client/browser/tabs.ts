@@ -42,6 +42,8 @@ export class Tabs {
   /** The newest events that tell a new tab how things are: of the connection, and unanswered sends by client_msg_id. */
   #link: ClientEvent | undefined;
   readonly #queued = new Map<string, ClientEvent>();
+  /** Other tabs that follow this one. */
+  readonly #followers = new Set<string>();
   #client: GochatClient | undefined;
   #shown: Partial<WatchTargets> = {};
   #calls = 0;
@@ -128,8 +130,7 @@ export class Tabs {
     const client = this.#options.make();
     this.#client = client;
     client.onAny((event) => {
-      this.#emit(event);
-      this.#post({ kind: 'event', event });
+      this.#emitAll(event);
     });
     this.#post({ kind: 'leading' });
     this.#watch(this.#tab, this.#shown);
@@ -155,6 +156,7 @@ export class Tabs {
         if (!this.isLeading) this.#emit(message.event);
         break;
       case 'hello':
+        this.#followers.add(message.tab);
         if (this.isLeading) this.#tellState(message.tab);
         break;
       case 'state':
@@ -174,6 +176,8 @@ export class Tabs {
         if (message.tab === this.#tab) this.#answered(message);
         break;
       default:
+        if (message.targets === undefined) this.#followers.delete(message.tab);
+        else this.#followers.add(message.tab);
         if (this.isLeading) this.#watch(message.tab, message.targets);
     }
   }
@@ -220,7 +224,7 @@ export class Tabs {
 
   #emitAll(event: ClientEvent): void {
     this.#emit(event);
-    this.#post({ kind: 'event', event });
+    if (this.#followers.size > 0) this.#post({ kind: 'event', event });
   }
 
   #emit(event: ClientEvent): void {

@@ -3,15 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import { expectAccessible } from '../harness/accessible.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  controlNetwork,
-  enterDemo,
-  expectAccessible,
-  launchBrowser,
-  type WatchedPage,
-  watchPage,
-} from '../harness/browser.ts';
+import { controlNetwork, enterDemo, launchBrowser, type WatchedPage, watchPage } from '../harness/browser.ts';
 import { Client, startUp } from '../harness/gochat.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'gochat-page-'));

@@ -3,14 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { expectAccessible } from '../harness/accessible.ts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import {
-  controlNetwork,
-  expectAccessible,
-  launchBrowser,
-  type WatchedPage,
-  watchPage,
-} from '../harness/browser.ts';
+import { controlNetwork, launchBrowser, type WatchedPage, watchPage } from '../harness/browser.ts';
 import { startCluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { Client, signup, startUp } from '../harness/gochat.ts';
@@ -38,6 +33,8 @@ async function enter(place: Place, name: string, options: BrowserContextOptions 
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
     locale: 'en-GB',
+    // Colours are judged when they have arrived.
+    reducedMotion: 'reduce',
     ...options,
   });
   onTestFinished(() => context.close());
@@ -98,7 +95,9 @@ test('two pages and a line client, while servers die and the network is cut: not
   await line.event('joined');
 
   await write(ann, 'one');
+  await message(bob, 'one').waitFor();
   await write(bob, 'two');
+  await message(ann, 'two').waitFor();
   line.say('three');
   for (const page of [ann, bob])
     await expect.poll(() => texts(page)).toEqual(expect.arrayContaining(['one', 'two', 'three']));

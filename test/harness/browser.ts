@@ -2,9 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, chromium, type Page, type WebSocketRoute } from 'playwright-core';
-import { expect } from 'vitest';
 import { ROOT } from './gochat.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -47,13 +45,6 @@ export async function watchPage(context: BrowserContext, url: string): Promise<W
     if (new URL(request.url()).host !== host) wrong.push(request.url());
   });
   return { page, wrong };
-}
-
-/** Expects that axe finds nothing serious in what is shown. */
-export async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(serious.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html) }))).toEqual([]);
 }
 
 /** Signs in by a demo account. */

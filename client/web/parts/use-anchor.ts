@@ -3,7 +3,7 @@
  * in sight. Browsers' own scroll anchoring is off, as not all of them have it.
  */
 import type { RefObject } from 'preact';
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 /** So near to the end one reads the end, px. */
 const END_PX = 24;
@@ -27,42 +27,14 @@ export interface Anchor {
   readonly look: () => void;
 }
 
-/** @param onSight called whenever something else may be in sight; whether the end of what is here is the end of the log */
+/** @param onSight called whenever something else may be in sight */
 export function useAnchor(onSight: (sight: InSight) => void): Anchor {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const held = useRef<{ row: HTMLElement | undefined; top: number; isAtEnd: boolean }>({
-    row: undefined,
-    top: 0,
-    isAtEnd: true,
-  });
   const tell = useRef(onSight);
   tell.current = onSight;
-
-  const look = () => {
-    const [view, log] = [scroller.current, content.current];
-    if (view === null || log === null) return;
-    const rows = log.children;
-    const first = rows[firstBelow(rows, view.scrollTop)] as HTMLElement | undefined;
-    const last = rows[firstBelow(rows, view.scrollTop + view.clientHeight + 1) - 1] as
-      | HTMLElement
-      | undefined;
-    const belowPx = view.scrollHeight - view.scrollTop - view.clientHeight;
-    held.current = {
-      row: first,
-      top: first === undefined ? 0 : topIn(view, first),
-      isAtEnd: belowPx < END_PX,
-    };
-    tell.current({ first, last, abovePx: view.scrollTop, belowPx, viewportPx: view.clientHeight });
-  };
-  const restore = () => {
-    const view = scroller.current;
-    if (view === null) return;
-    const { row, top, isAtEnd } = held.current;
-    if (isAtEnd) view.scrollTop = view.scrollHeight;
-    else if (row?.isConnected === true) view.scrollTop += topIn(view, row) - top;
-    look();
-  };
+  const [keeper] = useState(() => makeKeeper(scroller, content, (sight) => tell.current(sight)));
+  const { restore, look } = keeper;
   useLayoutEffect(restore);
   useEffect(() => {
     const [view, log] = [scroller.current, content.current];
@@ -76,12 +48,46 @@ export function useAnchor(onSight: (sight: InSight) => void): Anchor {
       view.removeEventListener('scroll', look);
     };
   }, []);
+  return keeper;
+}
+
+function makeKeeper(
+  scroller: Anchor['scroller'],
+  content: Anchor['content'],
+  onSight: (sight: InSight) => void,
+): Anchor & { readonly restore: () => void } {
+  /** What one reads: at the end of the log its end, else a row and its place. */
+  let held: { readonly row: HTMLElement | undefined; readonly top: number; readonly isAtEnd: boolean } = {
+    row: undefined,
+    top: 0,
+    isAtEnd: true,
+  };
+  const look = () => {
+    const [view, log] = [scroller.current, content.current];
+    if (view === null || log === null) return;
+    const rows = log.children;
+    const { scrollTop, clientHeight, scrollHeight } = view;
+    const first = rows[firstBelow(rows, scrollTop)] as HTMLElement | undefined;
+    const last = rows[firstBelow(rows, scrollTop + clientHeight + 1) - 1] as HTMLElement | undefined;
+    const belowPx = scrollHeight - scrollTop - clientHeight;
+    held = { row: first, top: first === undefined ? 0 : topIn(view, first), isAtEnd: belowPx < END_PX };
+    onSight({ first, last, abovePx: scrollTop, belowPx, viewportPx: clientHeight });
+  };
+  const restore = () => {
+    const view = scroller.current;
+    if (view === null) return;
+    const { row, top, isAtEnd } = held;
+    if (isAtEnd) view.scrollTop = view.scrollHeight;
+    else if (row?.isConnected === true) view.scrollTop += topIn(view, row) - top;
+    look();
+  };
   return {
     scroller,
     content,
     look,
+    restore,
     toEnd: () => {
-      held.current = { ...held.current, isAtEnd: true };
+      held = { ...held, isAtEnd: true };
       restore();
     },
     toRow: (row, share) => {

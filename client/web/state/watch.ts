@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { ChatParts } from './chat.ts';
 import { route } from './route.ts';
+import { SELDOM_MS, useSource } from './use-source.ts';
 
 /** Without a key or a movement for so long, nobody is there, ms. */
 const IDLE_MS = 5 * 60_000;
@@ -11,6 +12,7 @@ const SETTLE_MS = 300;
 export function useWatch({ model }: ChatParts): void {
   const isIdle = useIdle();
   const { conversation } = route.value;
+  useSource(model.conversations, SELDOM_MS);
   const peers = model.conversations.rows().flatMap(({ peer }) => peer ?? []);
   const isLoaded = model.conversations.isLoaded;
   const key = peers.join();

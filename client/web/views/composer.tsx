@@ -9,7 +9,7 @@ import { nameOf, titleOf, useChat } from '../state/chat.ts';
 import { route } from '../state/route.ts';
 import { intend, type Intent, intents } from '../state/screen.ts';
 import { t } from '../state/texts.ts';
-import { useSource } from '../state/use-source.ts';
+import { SELDOM_MS, useSource } from '../state/use-source.ts';
 
 const encoder = new TextEncoder();
 
@@ -170,7 +170,7 @@ function TypingLine({ id, timeline }: { id: string; timeline: Timeline }) {
   const { model } = useChat();
   const names = useSource(model.typing).names(id);
   const { link } = useSource(model.status);
-  useSource(timeline);
+  useSource(timeline, SELDOM_MS);
   const [one = '', two = ''] = names;
   const [enter, sends, shiftEnter, breaks] = t().keys;
   const waiting = link === 'online' ? 0 : timeline.waiting;

@@ -8,7 +8,7 @@ import { titleOf, useChat } from '../state/chat.ts';
 import { progressOf } from '../state/progress.ts';
 import { t } from '../state/texts.ts';
 import { dayNumber, dayOf, timeOf } from '../state/times.ts';
-import { useSource } from '../state/use-source.ts';
+import { OFTEN_MS, SELDOM_MS, useSource } from '../state/use-source.ts';
 import { Message } from './message.tsx';
 import { System } from './system.tsx';
 
@@ -30,8 +30,8 @@ export interface LogProps {
 export function Log({ row, timeline, seen, target, onMarkUnread }: LogProps) {
   const { model } = useChat();
   const { id } = row;
-  useSource(timeline);
-  const watching = useSource(model.watching);
+  useSource(timeline, OFTEN_MS);
+  const watching = useSource(model.watching, SELDOM_MS);
   const [isFar, setFar] = useState(false);
   const onSight = ({ first, last, abovePx, belowPx, viewportPx }: InSight) => {
     if (timeline.state !== 'ready') return;

@@ -11,14 +11,14 @@ import { go, pathTo, route } from '../state/route.ts';
 import { dialog, openMenu } from '../state/screen.ts';
 import { t } from '../state/texts.ts';
 import { toggleTheme } from '../state/theme.ts';
-import { useSource } from '../state/use-source.ts';
+import { SELDOM_MS, useSource } from '../state/use-source.ts';
 import type { Presence } from '../../sdk/mod.ts';
 
-export function Nav() {
+export const Nav = memo(function Nav() {
   const { model } = useChat();
-  const rows = useSource(model.conversations).rows();
-  const drafts = useSource(model.drafts);
-  const watching = useSource(model.watching);
+  const rows = useSource(model.conversations, SELDOM_MS).rows();
+  const drafts = useSource(model.drafts, SELDOM_MS);
+  const watching = useSource(model.watching, SELDOM_MS);
   const current = route.value.conversation;
   const isUnread = ({ id, unread, mutedUntilMs }: ConversationRow) =>
     unread > 0 && mutedUntilMs === 0 && id !== current;
@@ -96,7 +96,7 @@ export function Nav() {
       <Oneself />
     </nav>
   );
-}
+});
 
 interface RowProps {
   readonly row: ConversationRow;
