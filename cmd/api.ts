@@ -15,8 +15,8 @@ export async function run(
   const config = load('api', flags, file);
   const tls = crpcTls(config);
   const registryTls = engineTls('registry', config, ['etcds']);
-  const name = instanceName('api');
-  const logger = await prepare('api', config);
+  const name = config.name ?? instanceName('api');
+  const logger = await prepare('api', config, name);
   const certificate = openCertificate(config, logger);
   return runServers({ name: 'api', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });

@@ -16,6 +16,7 @@ import {
   text,
   url,
 } from './configuration.ts';
+import { MODES } from './settings.ts';
 import { GochatError } from '../common/mod.ts';
 
 const settings = {
@@ -44,6 +45,14 @@ function load(sources: { flags?: object; env?: Record<string, string>; file?: st
     file: sources.file,
   });
 }
+
+test('SERVER_ID: names a server, and GOCHAT_NAME has precedence', () => {
+  const nameIn = (env: Record<string, string>) =>
+    loadConfig('state', MODES, MODES.state, { flags: {}, env, file: undefined }).name;
+  expect(nameIn({ SERVER_ID: 'chat-3' })).toBe('chat-3');
+  expect(nameIn({ SERVER_ID: 'chat-3', GOCHAT_NAME: 'chat-4' })).toBe('chat-4');
+  expect(nameIn({})).toBeUndefined();
+});
 
 function failure(action: () => unknown): GochatError {
   try {

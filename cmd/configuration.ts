@@ -118,7 +118,10 @@ export function envName(key: string): string {
 }
 
 /** Variables with names that other systems use too; GOCHAT_* has precedence. */
-const PLAIN_VARIABLES: Readonly<Record<string, string>> = { JWT_SECRET: 'jwtSecret' };
+const PLAIN_VARIABLES: Readonly<Record<string, string>> = {
+  JWT_SECRET: 'jwtSecret',
+  SERVER_ID: 'name',
+};
 /** Those that only the mode `up` reads: on a machine with other programs they may be another one's. */
 const PLAIN_VARIABLES_OF_UP: Readonly<Record<string, string>> = {
   DATABASE_URL: 'store',

@@ -22,8 +22,8 @@ export async function run(
   const config = load('gateway', flags, file);
   const tls = crpcTls(config);
   const registryTls = engineTls('registry', config, ['etcds']);
-  const name = instanceName('gateway');
-  const logger = await prepare('gateway', config);
+  const name = config.name ?? instanceName('gateway');
+  const logger = await prepare('gateway', config, name);
   const certificate = openCertificate(config, logger);
   return runServers({ name: 'gateway', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });

@@ -11,8 +11,8 @@ export async function run(
 ): Promise<number> {
   const config = load('ipconf', flags, file);
   const registryTls = engineTls('registry', config, ['etcds']);
-  const name = instanceName('ipconf');
-  const logger = await prepare('ipconf', config);
+  const name = config.name ?? instanceName('ipconf');
+  const logger = await prepare('ipconf', config, name);
   const certificate = openCertificate(config, logger);
   return runServers({ name: 'ipconf', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });

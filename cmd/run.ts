@@ -80,6 +80,7 @@ export interface Process {
 export async function prepare(
   name: string,
   config: { logLevel: LogLevel; otlpEndpoint?: string | undefined; traceRatio?: number },
+  instance = instanceName(name),
 ): Promise<Logger> {
   const service = `gochat-${name}`;
   await enableMetrics(service);
@@ -88,7 +89,7 @@ export async function prepare(
   const { otlpEndpoint, traceRatio: ratio } = config;
   const url = ratio === undefined ? undefined : otlpUrl(otlpEndpoint, process.env);
   if (ratio !== undefined && url !== undefined)
-    await enableTracing({ service, instance: instanceName(name), url, ratio, logger });
+    await enableTracing({ service, instance, url, ratio, logger });
   return logger;
 }
 

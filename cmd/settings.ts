@@ -67,6 +67,11 @@ const tracing = {
 
 /** Settings of every server that runs by itself. */
 const server = {
+  name: text(64)
+    .optional()
+    .describe(
+      'name of this server in logs, traces and the registry, unique among those of its mode; SERVER_ID names it too; default: MODE-HOST-PID',
+    ),
   logLevel,
   host,
   registry: url('etcd', 'etcds')
@@ -254,7 +259,9 @@ export const stateSettings = {
   ...tracing,
   advertiseHost: text()
     .optional()
-    .describe('address at which gateways and api servers reach this node; default: host'),
+    .describe(
+      'address at which gateways and api servers reach this node; default: host, or the first address of this machine if it listens on all',
+    ),
   clusterToken: text(256)
     .optional()
     .describe(
@@ -268,6 +275,9 @@ export const stateSettings = {
     .optional()
     .describe('names in certificates of servers that may connect, comma-separated; default: any'),
   port: port().default(8910).describe('crpc port; 0 takes a free one'),
+  demo: flag()
+    .default(false)
+    .describe('create the accounts demo, test and admin with password 111111; for development only'),
   crpcReflection: flag()
     .default(false)
     .describe('describe the crpc services to tools such as grpcurl; only on a loopback host'),

@@ -1,9 +1,10 @@
 /** `gochat state`: owns sessions, delivery and the log. */
-import { GochatError } from '../common/mod.ts';
+import { advertisedHost, GochatError } from '../common/mod.ts';
 import { openRegistry } from '../crpc/mod.ts';
 import { checkHotStateUrl, checkStoreUrl, openHotState, openStore, StateServer } from '../state/mod.ts';
 import { load } from './config.ts';
 import { crpcTls } from './crpc-security.ts';
+import { DEMO_ACCOUNTS } from './demo-accounts.ts';
 import { engineTls } from './engine-tls.ts';
 import { checkExposure, instanceName, isLoopback, prepare, reach, runServers } from './run.ts';
 
@@ -24,8 +25,8 @@ export async function run(
   const hotTls = engineTls('hot', config, ['rediss', 'rediss+sentinel']);
   const storeTls = engineTls('store', config, ['postgres', 'postgresql']);
   checkStoreUrl(config.store, storeTls);
-  const name = instanceName('state');
-  const logger = await prepare('state', config);
+  const name = config.name ?? instanceName('state');
+  const logger = await prepare('state', config, name);
   return runServers({ name: 'state', logger, config }, async (startup) => {
     const registry = openRegistry(config.registry, { logger, tls: registryTls });
     startup.step('reaching etcd');
@@ -42,7 +43,7 @@ export async function run(
       name,
       host: config.host,
       port: config.port,
-      advertiseHost: config.advertiseHost ?? config.host,
+      advertiseHost: config.advertiseHost ?? advertisedHost(config.host),
       registry,
       store,
       hot,
@@ -60,6 +61,10 @@ export async function run(
         evidenceMs: config.evidenceRetentionMs,
       },
     });
+    if (config.demo) {
+      logger.warn('demo accounts with a known password are created: for development only');
+      await state.seedAccounts(DEMO_ACCOUNTS);
+    }
     return {
       servers: [state],
       operatorRoutes: state.operatorRoutes,

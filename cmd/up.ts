@@ -22,6 +22,7 @@ import { load, mask } from './config.ts';
 import { openIdOptions } from './open-id.ts';
 import { builtPage } from './page.ts';
 import { takeDataFolder } from './data-folder.ts';
+import { DEMO_ACCOUNTS, DEMO_PASSWORD, DEMO_USERS } from './demo-accounts.ts';
 import { engineTls } from './engine-tls.ts';
 import {
   advertised,
@@ -35,8 +36,6 @@ import {
 } from './run.ts';
 import { VERSION } from './version.ts';
 
-const DEMO_USERS = ['demo', 'test', 'admin'];
-const DEMO_PASSWORD = '111111';
 /** From where api reaches the gateway. */
 const OWN_ADDRESSES = ['127.0.0.1', '::1'];
 
@@ -137,9 +136,7 @@ export async function run(
     });
     if (config.demo) {
       startup.step('making the demo accounts');
-      await state.seedAccounts(
-        DEMO_USERS.map((name) => ({ name, password: DEMO_PASSWORD, isAdmin: name === 'admin' })),
-      );
+      await state.seedAccounts(DEMO_ACCOUNTS);
     }
     return {
       servers: [state, gateway, ipconf, api],

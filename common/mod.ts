@@ -1,6 +1,7 @@
 /** Leaf helpers that every server uses. */
 export * from './address.ts';
 export * from './admin.ts';
+export * from './advertised-host.ts';
 export * from './backoff.ts';
 export * from './cors.ts';
 export * from './errors.ts';

@@ -5,7 +5,7 @@ set -euo pipefail
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 SCRIPTS=$ROOT/scripts/services
-COMPOSE_FILE=$ROOT/deploy/compose.services.yaml
+COMPOSE_FILE=$ROOT/deployments/compose.services.yaml
 ALL_SERVICES="etcd redis postgres"
 
 # shellcheck source=services/lib.sh

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Docker engine: the three services as deploy/compose.services.yaml describes them; data in Docker volumes.
+# The Docker engine: the three services as deployments/compose.services.yaml describes them; data in Docker volumes.
 # shellcheck disable=SC2154
 
 compose_answers() {

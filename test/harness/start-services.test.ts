@@ -155,7 +155,7 @@ describe('start-services.sh', () => {
 
 test('the compose file: its variables are not settings of GoChat, and start-services.sh sets each of them', async () => {
   const [compose, script] = await Promise.all(
-    ['deploy/compose.services.yaml', 'scripts/services/compose.sh'].map((path) =>
+    ['deployments/compose.services.yaml', 'scripts/services/compose.sh'].map((path) =>
       readFile(new URL(`../../${path}`, import.meta.url), 'utf8'),
     ),
   );
