@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # A target's node is the one that GoChat runs on (the tools need it too).
 NODE = PATH="$$(dirname "$$("$(CURDIR)/scripts/node.sh")"):$(CURDIR)/node_modules/.bin:$$PATH"
 
-.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy verify-workflows mutants chaos pauses screenshots bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean
+.PHONY: docs help all install build build-binary build-image docker-build docker-run migrate api vet proto run test test-coverage lint fmt typecheck verify verify-deploy verify-workflows mutants chaos pauses screenshots bench bench-placement bench-placement-real bench-ipconf bench-all fuzz clean compose-dev compose-prod compose-logs compose-ps
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 24
@@ -79,7 +79,20 @@ verify: all ## What takes too long for 'make test': chaos, mutants, faults in re
 	@$(NODE) vitest run --config vitest.verify.config.ts --exclude 'test/deploy/**'
 	@$(MAKE) chaos
 
-verify-deploy: all ## As root, on Debian: build and start what people deploy: image, binary, systemd unit, SSH, completion; installs the packages it needs
+compose-dev: ## Start docker-compose.yml with demo accounts, on loopback
+	docker compose -f docker-compose.yml -f docker-compose.dev.yml up -d --build
+
+compose-prod: ## Start docker-compose.yml for others: HOST_IP=ADDRESS, at which clients reach this machine
+	@test -n "$(HOST_IP)" || { echo 'make compose-prod HOST_IP=ADDRESS: the address at which clients reach this machine' >&2; exit 2; }
+	HOST_IP=$(HOST_IP) BIND_IP=$(or $(BIND_IP),0.0.0.0) docker compose up -d --build
+
+compose-logs: ## Follow the logs of docker-compose.yml
+	docker compose logs -f
+
+compose-ps: ## List the containers of docker-compose.yml
+	docker compose ps
+
+verify-deploy: all ## As root, on Debian: build and start what people deploy: image, binary, systemd unit, compose, SSH, completion; installs the packages it needs
 	@$(NODE) vitest run --config vitest.verify.config.ts test/deploy
 
 verify-workflows: ## Check the GitHub workflows by actionlint (needs Go) and zizmor (needs Python)
