@@ -31,7 +31,7 @@ export function readCompose(
   variables: Readonly<Record<string, string>>,
 ): ComposeFile {
   const whole = files
-    .map((file) => parse(replaced(readFileSync(file, 'utf8'), variables), { merge: true }) as Yaml)
+    .map((file) => parse(replaced(readFileSync(file, 'utf8'), variables), { merge: true }))
     .reduce(merged);
   const volumes = Object.keys(whole.volumes ?? {});
   const services: Record<string, Service> = {};
