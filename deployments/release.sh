@@ -31,9 +31,16 @@ target_of() { # LINK
   if [ -L "$ROOT/$1" ]; then readlink "$ROOT/$1"; fi
 }
 
-# Starts a release, and waits until every service is healthy.
+# Starts a release, and waits until every service is healthy. The image of the site is made here, of the release's files.
 start() { # RELEASE
+  run docker compose --project-directory "$ROOT/$1" build --quiet site
   run docker compose --project-directory "$ROOT/$1" up --detach --remove-orphans --wait --wait-timeout "$WAIT_S"
+}
+
+# Starts an earlier release. Its image may have been removed since.
+restart() { # RELEASE
+  run docker pull --quiet "$(sed -n 's/^GOCHAT_IMAGE=//p' "$ROOT/$1/.env")" || say "the image of $1 cannot be pulled" >&2
+  start "$1"
 }
 
 point() { # LINK RELEASE
@@ -45,7 +52,7 @@ previous=$(target_of previous)
 
 if [ "$ACTION" = rollback ]; then
   [ -n "$previous" ] || die 'there is no release before the current one'
-  start "$previous" || die "$previous is not healthy, too; $current stays the current release"
+  restart "$previous" || die "$previous is not healthy, too; $current stays the current release"
   point previous "$current"
   point current "$previous"
   say "rolled back to $previous"
@@ -67,7 +74,7 @@ fi
 if ! start "$release"; then
   [ -n "$current" ] || die "$release is not healthy, and there is no release to roll back to"
   say "$release is not healthy: rolling back to $current" >&2
-  start "$current" || die "$current is not healthy, too"
+  restart "$current" || die "$current is not healthy, too"
   die "rolled back to $current"
 fi
 if [ -n "$current" ]; then point previous "$current"; fi

@@ -36,6 +36,7 @@ echo "$*" >>${log}
 case "$1 $2" in
   'image inspect') echo "shop/gochat@sha256:\${!###*:}\${!###*:}" ;;
   'compose --project-directory')
+    [ "$4" = up ] || exit 0
     echo "  $(head -n 1 "$3/.env")" >>${log}
     ! grep -qFf "${unhealthy}" "$3/.env" ;;
 esac
@@ -64,6 +65,7 @@ beforeAll(async () => {
     AuthorizedKeysFile: join(folder, 'authorized_keys'),
     ListenAddress: `127.0.0.1:${port}`,
     PidFile: 'none',
+    LogLevel: 'ERROR',
     UsePAM: 'no',
     PasswordAuthentication: 'no',
     StrictModes: 'no',
@@ -149,7 +151,7 @@ test('deploys: pulls the image, starts it by its digest with the server as the a
   );
   expect(existsSync(join(release, 'docker-compose.yml'))).toBe(true);
   expect(readFileSync(log, 'utf8')).toMatch(
-    /pull --quiet shop\/gochat:v1\n.*\ncompose --project-directory \S+ up --detach --remove-orphans --wait /,
+    /pull --quiet shop\/gochat:v1\n.*\ncompose --project-directory \S+ build --quiet site\ncompose --project-directory \S+ up --detach --remove-orphans --wait /,
   );
 });
 
@@ -180,6 +182,7 @@ test('--rollback: the release before, with its files and digest; again: back', a
   expect((await deploy(['dev', '--rollback'])).code).toBe(0);
   expect(current()).toMatch(/-v2$/);
   expect(images()).toEqual(['v1', 'v2', 'v1', 'v2'].map(digest));
+  expect(readFileSync(log, 'utf8')).toContain(`pull --quiet ${digest('v1')}\n`);
 });
 
 test('--rollback without an earlier release: exit 1', async () => {

@@ -8,6 +8,7 @@ import { install } from './install.ts';
 /** Layers of one run are there for the next. */
 const CACHE = join(ROOT, 'node_modules/.cache/image');
 const NAME = 'gochat:latest';
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /** Mounts what a container has beside its image, and becomes the program. */
 const ENTER = `set -eu
@@ -51,12 +52,10 @@ export class Image implements Disposable {
   /** Builds the image and mounts it. */
   constructor() {
     install('buildah');
-    execFileSync(join(ROOT, 'test/deploy/base-images.sh'), { env: environment(), stdio: ['ignore', 2, 2] });
-    execFileSync(join(ROOT, 'scripts/build-image.sh'), [NAME], {
-      // No Docker: what is tested is built here.
-      env: { ...environment(), DOCKER_HOST: 'unix:///nowhere' },
-      stdio: ['ignore', 2, 2],
-    });
+    // No Docker: what is tested is built here.
+    const env = { ...environment(), DOCKER_HOST: 'unix:///nowhere' };
+    run(join(ROOT, 'test/deploy/base-images.sh'), [], env);
+    run(join(ROOT, 'scripts/build-image.sh'), [NAME], env);
     this.#container = buildah('from', '--pull-never', NAME);
     this.root = buildah('mount', this.#container);
     const { Docker } = JSON.parse(buildah('inspect', '--type', 'image', NAME)) as {
@@ -120,8 +119,13 @@ function environment(): NodeJS.ProcessEnv {
   };
 }
 
+/** Runs a program; the error of one that fails has its output. */
+function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv): string {
+  return execFileSync(program, args, { env, stdio: 'pipe', maxBuffer: MAX_OUTPUT_BYTES }).toString().trim();
+}
+
 function buildah(...args: readonly string[]): string {
-  return execFileSync('buildah', args, { env: environment() }).toString().trim();
+  return run('buildah', args, environment());
 }
 
 function bytesIn(folder: string): number {
