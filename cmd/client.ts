@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { runPlain, webSocketTransport } from '../client/mod.ts';
+import { runPlain, runTerminal, webSocketTransport } from '../client/mod.ts';
 import { GochatError } from '../common/mod.ts';
 import { load } from './config.ts';
 
@@ -13,6 +13,24 @@ export async function run(
 ): Promise<number> {
   const config = load('client', flags, file);
   if (config.tlsCa !== undefined) trust(config.tlsCa);
+  const sdk = config.transport === 'ws' ? { transport: webSocketTransport() } : {};
+  if (isScreen(config)) {
+    const abort = new AbortController();
+    const onSignal = () => abort.abort();
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal).once('SIGHUP', onSignal);
+    const { api, ipconf, user, password, device } = config;
+    return runTerminal({
+      api,
+      ipconf,
+      user,
+      password,
+      device,
+      input: process.stdin,
+      output: process.stdout,
+      signal: abort.signal,
+      sdk,
+    });
+  }
   const user = config.user ?? (await ask('User name: ', '--user NAME', false));
   const password = config.password ?? (await ask('Password: ', '--password or GOCHAT_PASSWORD', true));
   const abort = new AbortController();
@@ -31,8 +49,14 @@ export async function run(
     color: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
     signal: abort.signal,
     timeoutMs: config.timeoutMs,
-    ...(config.transport === 'ws' && { sdk: { transport: webSocketTransport() } }),
+    sdk,
   });
+}
+
+/** Whether there is a terminal that a screen can be drawn on. */
+function isScreen({ plain, json }: { readonly plain: boolean; readonly json: boolean }): boolean {
+  const { TERM = 'dumb' } = process.env;
+  return !plain && !json && process.stdin.isTTY && process.stdout.isTTY && TERM !== 'dumb';
 }
 
 /** Trusts an authority for every connection of this process. @throws GochatError CONFIG_INVALID */

@@ -155,6 +155,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
   } satisfies Record<string, Command>),
 );
 
+/** What each command is for, by name. */
+export const COMMAND_USAGES: ReadonlyMap<string, Pick<Command, 'usage' | 'help'>> = COMMANDS;
+
 const HELP = [
   'Commands:',
   ...[...COMMANDS.values(), { usage: '//TEXT', help: 'say a text that begins with a slash' }].map(

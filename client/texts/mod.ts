@@ -2,6 +2,7 @@
 import { en, type Texts } from './en.ts';
 
 export { en, type Texts };
+export { terminalEn } from './terminal-en.ts';
 
 /** Languages, and how they call themselves. */
 export const LANGUAGES = { en: 'English', de: 'Deutsch' } as const;
