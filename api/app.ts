@@ -47,6 +47,7 @@ import { selfRoutes } from './routes/self.ts';
 import { settingsRoutes } from './routes/settings.ts';
 import { userRoutes } from './routes/users.ts';
 import { ChangeHeaders, Health } from './schemas/basic.ts';
+import type { GatewayList } from './gateway-list.ts';
 import type { OpenId } from './open-id.ts';
 import type { State } from './state.ts';
 
@@ -74,6 +75,8 @@ export interface AppOptions {
   readonly certificate: ServerCertificate | undefined;
   /** The web page; undefined: there is none. */
   readonly page: PageOptions | undefined;
+  /** Undefined: pages connect to `/ws` of this server. */
+  readonly gatewayList: GatewayList | undefined;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -218,7 +221,7 @@ export async function createApp(options: AppOptions) {
   ])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
-  if (options.page !== undefined) await app.register(pageRoutes(options.page));
+  if (options.page !== undefined) await app.register(pageRoutes(options.page, options.gatewayList));
   app.get(
     HEALTH,
     {
@@ -256,6 +259,7 @@ export async function describeApi(): Promise<object> {
     limit: new RequestLimit({ perSecond: 0, burst: 1 }),
     certificate: undefined,
     page: undefined,
+    gatewayList: undefined,
   });
   await app.ready();
   const document = app.swagger();

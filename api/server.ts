@@ -13,6 +13,7 @@ import {
 } from '../common/mod.ts';
 import type { Registry, TlsOptions } from '../crpc/mod.ts';
 import { type App, createApp } from './app.ts';
+import { GatewayList } from './gateway-list.ts';
 import { RequestLimit } from './request-limit.ts';
 import { OpenId, type OpenIdOptions } from './open-id.ts';
 import type { PageOptions } from './routes/page.ts';
@@ -65,6 +66,7 @@ export class ApiServer implements Server {
   readonly #logger: Logger;
   readonly #limit: RequestLimit;
   #webSockets: WebSockets | undefined;
+  #gatewayList: GatewayList | undefined;
   #state: State | undefined;
   #app: App | undefined;
   #address = '';
@@ -100,6 +102,9 @@ export class ApiServer implements Server {
     const { gateway } = this.#options;
     const webSockets = new WebSockets({ registry, gateway, proxies, logger: this.#logger });
     this.#webSockets = webSockets;
+    const { page } = this.#options;
+    if (page?.gateways !== undefined && page.gateways.length > 0)
+      this.#gatewayList = new GatewayList({ registry, logger: this.#logger });
     this.#app = await createApp({
       state,
       logger: this.#logger,
@@ -109,6 +114,7 @@ export class ApiServer implements Server {
       isDraining: () => this.#draining,
       certificate: this.#options.certificate,
       page: this.#options.page,
+      gatewayList: this.#gatewayList,
       openId: this.#options.openId && new OpenId(this.#options.openId),
     });
     this.#app.server.on('upgrade', (request, socket, head) => void webSockets.upgrade(request, socket, head));
@@ -141,6 +147,7 @@ export class ApiServer implements Server {
     this.#webSockets?.close();
     this.#app?.server.closeAllConnections();
     await this.#app?.close();
+    this.#gatewayList?.close();
     this.#state?.close();
     this.#limit[Symbol.dispose]();
   });

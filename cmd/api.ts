@@ -34,7 +34,7 @@ export async function run(
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       openId: openIdOptions(config),
-      page: builtPage(),
+      page: builtPage(config.pageGateways),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

@@ -81,6 +81,26 @@ export function origins() {
   });
 }
 
+/** Origins of WebSocket servers, comma-separated. */
+export function socketOrigins() {
+  return parsedText(
+    (value) => {
+      for (const origin of listOf(value))
+        if (!/^wss?:/.test(origin) || new URL(origin).origin === 'null' || new URL(origin).pathname !== '/')
+          throw new RangeError(`${origin} is not an origin`);
+    },
+    { error: 'expected origins such as wss://gateway.example.org:8901 with commas between them' },
+  );
+}
+
+/** Returns what stands between the commas of a setting. */
+export function listOf(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+}
+
 /** Text that is validated by parsing it. */
 function parsedText(parse: (text: string) => unknown, { error }: { readonly error: string }) {
   const isValid = (text: string): boolean => {

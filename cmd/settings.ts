@@ -13,6 +13,7 @@ import {
   proxies,
   type Settings,
   share,
+  socketOrigins,
   text,
   url,
 } from './configuration.ts';
@@ -55,6 +56,12 @@ const corsOrigins = origins()
   .default('')
   .describe(
     'origins of web pages that may call this server (CORS), such as https://chat.example.org, comma-separated; *: any; default: none',
+  );
+
+const pageGateways = socketOrigins()
+  .default('')
+  .describe(
+    'origins of the gateways that the page connects to, such as wss://gateway-1.example.org:8901, comma-separated; default: none, the page connects to /ws of this server',
   );
 
 /** Tracing of calls between servers, for modes that make or serve such calls. */
@@ -350,6 +357,7 @@ export const apiSettings = {
   ...certificateFiles,
   trustProxy,
   corsOrigins,
+  pageGateways,
   ...openId,
 } satisfies Settings;
 
@@ -392,6 +400,7 @@ export const upSettings = {
   maxTextBytes,
   ...entryRules,
   corsOrigins,
+  pageGateways,
   ...limits,
   ...openId,
 } satisfies Settings;

@@ -130,7 +130,10 @@ export async function run(
       ratePerSecond: config.ratePerSecond,
       rateBurst: config.rateBurst,
       openId: openIdOptions(config),
-      page: builtPage(config.demo ? { users: DEMO_USERS, password: DEMO_PASSWORD } : undefined),
+      page: builtPage(
+        config.pageGateways,
+        config.demo ? { users: DEMO_USERS, password: DEMO_PASSWORD } : undefined,
+      ),
       trustProxy: config.trustProxy,
       corsOrigins: config.corsOrigins,
     });

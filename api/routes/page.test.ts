@@ -1,4 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -61,8 +64,37 @@ describe('page', () => {
   );
 
   test('page.json: names the demo accounts', async () => {
-    expect((await get('/page.json')).body).toEqual({ demo: { users: ['demo'], password: 'x' } });
+    expect((await get('/page.json')).body).toEqual({
+      demo: { users: ['demo'], password: 'x' },
+      gateways: false,
+    });
   });
+});
+
+test('gateways of other origins: the policy lists them, and /ip/list is answered by an ipconf', async () => {
+  const asked: string[] = [];
+  const ipconf = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    response.end('{"code":"OK","data":[]}');
+  });
+  ipconf.listen(0, '127.0.0.1');
+  await once(ipconf, 'listening');
+  const { port } = ipconf.address() as AddressInfo;
+  const gateways = ['wss://one.example:8901'];
+  await using other = await startApi({ page: { folder, gateways } });
+  expect((await other.request('/ip/list?uid=1', {})).body).toMatchObject({ code: 'NO_GATEWAY' });
+  const address = `127.0.0.1:${port}`;
+  const endpoint = { id: 'ipconf-1', address, weight: 1, zone: '', version: '', metadata: {}, load: {} };
+  await other.state.registry.register('ipconf', endpoint);
+  await expect
+    .poll(async () => (await other.request('/ip/list?uid=1', {})).body)
+    .toEqual({ code: 'OK', data: [] });
+  expect(asked).toEqual(['/ip/list?uid=1']);
+  expect((await other.request('/', {})).headers.get('content-security-policy')).toContain(
+    "connect-src 'self' wss://one.example:8901;",
+  );
+  expect((await other.request('/page.json', {})).body).toEqual({ demo: null, gateways: true });
+  ipconf.close();
 });
 
 test('a server without a page: has none of its paths', async () => {

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { expectAccessible } from '../harness/accessible.ts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { controlNetwork, launchBrowser, type WatchedPage, watchPage } from '../harness/browser.ts';
+import { controlNetwork, enterDemo, launchBrowser, type WatchedPage, watchPage } from '../harness/browser.ts';
 import { startCluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { Client, signup, startUp } from '../harness/gochat.ts';
+import { freePorts } from '../harness/services.ts';
 
 let browser: Browser;
 let up: Awaited<ReturnType<typeof startUp>>;
@@ -371,4 +372,21 @@ test('pages of history above what one reads: it does not move by a pixel', async
   });
   expect(moved.pages).toBeGreaterThan(20);
   expect(moved.most).toBe(0);
+});
+
+test('page_gateways: the page asks for gateways, and connects to one of them rather than to its own server', async () => {
+  const [port] = await freePorts(1);
+  const gateways = ['--ws-port', String(port), '--page-gateways', `ws://127.0.0.1:${port}`];
+  const folder = mkdtempSync(join(tmpdir(), 'gochat-page-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  await using other = await startUp(folder, gateways);
+  const context = await browser.newContext({ locale: 'en-GB' });
+  onTestFinished(() => context.close());
+  const { page, wrong } = await watchPage(context, other.api);
+  const opened: string[] = [];
+  page.on('websocket', (socket) => opened.push(socket.url()));
+  await enterDemo(page, other.api, 'demo');
+  await createRoom(page, 'gateways');
+  expect(opened).toEqual([`ws://127.0.0.1:${port}/ws`]);
+  expect(wrong).toEqual([]);
 });

@@ -6,6 +6,8 @@ import { type Browser, type BrowserContext, chromium, type Page, type WebSocketR
 import { ROOT } from './gochat.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
+/** Far beyond what a busy machine needs; only a failing test waits that long. */
+const DEADLINE_MS = 60_000;
 /** It does nothing on its own, and asks no server but ours. */
 const FLAGS = [
   '--no-sandbox',
@@ -34,6 +36,7 @@ export interface WatchedPage {
 
 /** Opens a page that notes what must not be. */
 export async function watchPage(context: BrowserContext, url: string): Promise<WatchedPage> {
+  context.setDefaultTimeout(DEADLINE_MS);
   const page = await context.newPage();
   const wrong: string[] = [];
   const { host } = new URL(url);

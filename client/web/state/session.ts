@@ -10,6 +10,7 @@ import {
 } from '../../sdk/mod.ts';
 import { indexedDbStorage, type TabClient, tabClient } from '../../browser/mod.ts';
 import { Model } from '../../model/mod.ts';
+import { pageFacts } from './page-facts.ts';
 import { t } from './texts.ts';
 
 export interface SignedIn {
@@ -62,12 +63,13 @@ export async function signOut(everywhere = false): Promise<void> {
 async function begin(options: Partial<GochatClientOptions>): Promise<TabClient> {
   const isResumed = options.cookie === true;
   let first: Partial<GochatClientOptions> = options;
+  const facts = await pageFacts();
   const client = tabClient({
     name: NAME,
     make: () => {
       const made = new GochatClient({
         api: location.origin,
-        gateways: [ownGateway()],
+        ...(facts.gateways ? { ipconf: location.origin } : { gateways: [ownGateway()] }),
         transport: webSocketTransport(),
         storage: indexedDbStorage(NAME),
         client: 'gochat-web',

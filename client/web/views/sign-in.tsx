@@ -6,26 +6,18 @@ import { IconButton } from '../parts/icon-button.tsx';
 import { Icon, Logo } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAttempt } from '../parts/use-attempt.ts';
+import { type PageFacts, pageFacts } from '../state/page-facts.ts';
 import { createAccount, signIn } from '../state/session.ts';
 import { t } from '../state/texts.ts';
 import { toggleTheme } from '../state/theme.ts';
 import { Peek } from './peek.tsx';
 
-interface Demo {
-  readonly users: readonly string[];
-  readonly password: string;
-}
-
 export function SignIn({ notice }: { notice: string | undefined }) {
   const [isNew, setNew] = useState(false);
-  const [demo, setDemo] = useState<Demo>();
+  const [demo, setDemo] = useState<PageFacts['demo']>(null);
   const attempt = useAttempt();
   useEffect(() => {
-    fetch('/page.json')
-      .then((response) => response.json())
-      .then((page: { demo: Demo | null }) => setDemo(page.demo ?? undefined))
-      // Without an answer there is no demo.
-      .catch(() => undefined);
+    void pageFacts().then((facts) => setDemo(facts.demo));
   }, []);
   const submit = (event: SubmitEvent) => {
     const value = valuesOf(event);
@@ -78,7 +70,7 @@ export function SignIn({ notice }: { notice: string | undefined }) {
             {attempt.isBusy ? t().signingIn : isNew ? t().createAccount : t().signIn}
           </button>
         </form>
-        {demo !== undefined && (
+        {demo !== null && (
           <>
             <div class="or">{t().orDemo}</div>
             <div class="demo" role="group" aria-label={t().demoAccounts}>
