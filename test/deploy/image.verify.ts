@@ -148,3 +148,23 @@ test('without a command: the whole system on its data folder, with the page and 
     rmSync(data, { recursive: true });
   }
 });
+
+test('DATABASE_URL, REDIS_URL, JWT_SECRET and PORT: the whole system writes to no disk', async () => {
+  await using database = await freshDatabase();
+  const ports = ['GATEWAY', 'WS', 'IPCONF', 'ADMIN'].map((name) => [`GOCHAT_${name}_PORT`, '0']);
+  const env = {
+    ...(Object.fromEntries(ports) as Record<string, string>),
+    GOCHAT_HOST: '127.0.0.1',
+    DATABASE_URL: database.url,
+    REDIS_URL: engineUrl('REDIS'),
+    JWT_SECRET: 'a secret of the test, of 32 bytes or more',
+    PORT: '0',
+  };
+  await using up = image.start(undefined, { env });
+  await up.until(({ stdout }) => stdout.includes('Ctrl-C') || undefined, 'GoChat is up');
+  const api = /api {7}(http:\S+)/.exec(up.stdout)?.[1] ?? '';
+  await signup({ api, ipconf: '' }, 'cleo');
+  expect((await fetch(`${api}/healthz`)).status).toBe(200);
+  up.signal('SIGTERM');
+  expect((await up.exit()).code).toBe(0);
+});
