@@ -89,9 +89,8 @@ afterAll(async () => {
 beforeEach(() => {
   for (const path of [home, tree]) rmSync(path, { recursive: true, force: true });
   mkdirSync(home);
-  for (const path of ['scripts/deploy.sh', 'deployments'])
+  for (const path of ['scripts/deploy.sh', 'docker-compose.yml', 'deployments'])
     cpSync(join(ROOT, path), join(tree, path), { recursive: true });
-  writeFileSync(join(tree, 'docker-compose.yml'), 'name: gochat\n');
   writeFileSync(log, '');
   writeFileSync(unhealthy, 'nothing\n');
 });
@@ -149,7 +148,12 @@ test('deploys: pulls the image, starts it by its digest with the server as the a
   expect(readFileSync(join(release, '.env'), 'utf8')).toBe(
     `GOCHAT_IMAGE=${digest('v1')}\nHOST_IP=127.0.0.1\nBIND_IP=0.0.0.0\n`,
   );
-  expect(existsSync(join(release, 'docker-compose.yml'))).toBe(true);
+  const compose = readFileSync(join(release, 'docker-compose.yml'), 'utf8');
+  for (const variable of ['GOCHAT_IMAGE', 'HOST_IP', 'BIND_IP'])
+    expect(compose).toContain(`\${${variable}:-`);
+  const mounted = [...compose.matchAll(/\.\/deployments[\w./-]+/g)].map(([path]) => path);
+  expect(mounted.length).toBeGreaterThan(0);
+  for (const path of mounted) expect(existsSync(join(release, path)), path).toBe(true);
   expect(readFileSync(log, 'utf8')).toMatch(
     /pull --quiet shop\/gochat:v1\n.*\ncompose --project-directory \S+ build --quiet site\ncompose --project-directory \S+ up --detach --remove-orphans --wait /,
   );

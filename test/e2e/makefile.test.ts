@@ -9,7 +9,7 @@ const HELP = execFileSync('make', ['--silent', 'help'], { cwd: ROOT }).toString(
 
 const TARGETS =
   'all help build run test test-coverage fmt vet lint clean proto api build-binary build-image docker-build docker-run ' +
-  'migrate verify verify-deploy verify-workflows';
+  'migrate verify verify-deploy verify-workflows compose-dev compose-prod compose-logs compose-ps';
 
 test.each(TARGETS.split(' '))('make %s', (target) => {
   expect(HELP).toMatch(new RegExp(`^  ${target} +\\S`, 'm'));
