@@ -45,6 +45,7 @@ import { type PageOptions, pageRoutes } from './routes/page.ts';
 import { listRoutes, roomRoutes } from './routes/rooms.ts';
 import { selfRoutes } from './routes/self.ts';
 import { settingsRoutes } from './routes/settings.ts';
+import { threadRoutes } from './routes/threads.ts';
 import { userRoutes } from './routes/users.ts';
 import { ChangeHeaders, Health } from './schemas/basic.ts';
 import type { GatewayList } from './gateway-list.ts';
@@ -213,6 +214,7 @@ export async function createApp(options: AppOptions) {
     listRoutes,
     roomRoutes,
     messageRoutes,
+    threadRoutes,
     userRoutes,
     selfRoutes,
     settingsRoutes,

@@ -55,6 +55,11 @@ const NEW_ROUTES = [
   ['/rooms/{id}/messages/{seq}/pin', 'delete', '200'],
   ['/rooms/{id}/retractions', 'post', '201'],
   ['/rooms/{id}/pins', 'get', '200'],
+  ['/threads', 'get', '200'],
+  ['/rooms/{id}/threads/{root}', 'get', '200'],
+  ['/rooms/{id}/threads/{root}/follow', 'put', '200'],
+  ['/rooms/{id}/threads/{root}/follow', 'delete', '200'],
+  ['/rooms/{id}/threads/{root}/read', 'put', '200'],
   ['/rooms/{id}/mute', 'put', '200'],
   ['/rooms/{id}/mute', 'delete', '200'],
   ['/rooms/{id}/draft', 'put', '200'],
@@ -136,6 +141,7 @@ describe('/docs/json', () => {
         .replace(/rooms\/\d+/, 'rooms/{id}')
         .replace(/members\/\w+/, 'members/{user}')
         .replace(/messages\/\d+/, 'messages/{seq}')
+        .replace(/threads\/\d+/, 'threads/{root}')
         .replace(/sessions\/\d+/, 'sessions/{id}')
         .replace(/bots\/\w+/, 'bots/{bot}')
         .replace(/accounts\/\w+/, 'accounts/{user}');

@@ -44,6 +44,7 @@ export function toConversation(conversation: client.Conversation) {
     read_seq: Number(conversation.readSeq),
     read_epoch: Number(conversation.readEpoch),
     unread: Number(conversation.unread),
+    threads_unread: Number(conversation.threadsUnread),
     visible_after_seq: Number(conversation.visibleAfterSeq),
     floor_seq: Number(conversation.floorSeq),
     pins_version: Number(conversation.pinsVersion),
@@ -79,7 +80,7 @@ export function toUser(user: client.User) {
 }
 
 export function toMessage(message: client.Message) {
-  const { target, quote, retraction, range, reason, system, bare } = message;
+  const { target, quote, retraction, range, reason, system, bare, thread, threadSummary } = message;
   return {
     seq: Number(message.seq),
     id: String(message.id),
@@ -92,6 +93,8 @@ export function toMessage(message: client.Message) {
     version: Number(message.version),
     ...(target !== 0n && { target: Number(target) }),
     ...(quote && { quote: toQuote(quote) }),
+    ...(thread !== 0n && { thread: Number(thread) }),
+    ...(threadSummary && { thread_summary: toSummary(threadSummary) }),
     ...(retraction && {
       retraction: {
         seq: Number(retraction.seq),
@@ -106,6 +109,27 @@ export function toMessage(message: client.Message) {
     ...(reason !== '' && { reason }),
     ...(system && { system: toSystem(system) }),
     ...(bare && { bare }),
+  };
+}
+
+function toSummary(summary: client.ThreadSummary) {
+  return {
+    replies: Number(summary.replies),
+    last_seq: Number(summary.lastSeq),
+    ...toTime('last_at', summary.lastAtMs),
+    followed: summary.followed,
+    unread: Number(summary.unread),
+    read_seq: Number(summary.readSeq),
+    read_epoch: Number(summary.readEpoch),
+  };
+}
+
+export function toThread({ conversation, seq, root, summary }: Omit<client.Thread, 'last'>) {
+  return {
+    conversation: String(conversation),
+    seq: Number(seq),
+    root: root ? toMessage(root) : null,
+    summary: summary ? toSummary(summary) : null,
   };
 }
 

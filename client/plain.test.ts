@@ -280,6 +280,7 @@ describe('--json', () => {
             name: 'lobby',
             last_seq: 1,
             unread: 0,
+            threads_unread: 0,
             owner: true,
             role: 'owner',
             last_message: expect.objectContaining({ event: 'message', seq: 1, text: 'hi' }),

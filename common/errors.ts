@@ -422,6 +422,12 @@ export const CATALOGUE = {
     'INVALID_ARGUMENT',
     400,
   ),
+  THREAD_NESTED: entry(
+    'The message is a reply in a thread, which cannot have a thread of its own.',
+    'Reply in the thread that it is in: name the root of that.',
+    'INVALID_ARGUMENT',
+    400,
+  ),
   TARGET_RETRACTED: entry(
     'The message was retracted.',
     'Nothing can be said about it any more.',

@@ -23,7 +23,6 @@ const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 const DECIMAL = /^(0|[1-9]\d{0,19})$/;
 /** Fields of SEND that are kept for later, by number. */
 const KEPT_FIELDS = [
-  ['thread', 9],
   ['attachments', 10],
   ['ciphertext', 11],
   ['reactions', 12],

@@ -28,6 +28,7 @@ import { callHandlers } from './chat/calls.ts';
 import { Requests } from './chat/requests.ts';
 import { Rooms } from './chat/rooms.ts';
 import { SelfState } from './chat/self.ts';
+import { Threads } from './chat/threads.ts';
 import { Watching } from './chat/watching.ts';
 import { Fanout } from './delivery/fanout.ts';
 import { MemberNews } from './delivery/member-news.ts';
@@ -268,6 +269,7 @@ export class StateNode {
         membership,
         self,
         presences,
+        threads: new Threads({ store, profiles }),
         metrics,
       }),
       limits,

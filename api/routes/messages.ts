@@ -141,8 +141,8 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
-        const { text, reply_to: replyTo = 0, client_msg_id: clientMsgId } = request.body;
-        const send = { text, replyTo: BigInt(replyTo) };
+        const { text, reply_to: replyTo = 0, thread = 0, client_msg_id: clientMsgId } = request.body;
+        const send = { text, replyTo: BigInt(replyTo), thread: BigInt(thread) };
         const sent = await post(caller(request), request.params.id, { ...send, clientMsgId });
         return reply.code(201).send(sent);
       },
@@ -279,7 +279,13 @@ export function messageRoutes(state: State): FastifyPluginAsyncZod {
   }
 }
 
-function pointOf({ before, after, around, first_unread, date }: MessagesQuery): Point {
+export function pointOf({
+  before,
+  after,
+  around,
+  first_unread,
+  date,
+}: Partial<Omit<MessagesQuery, 'limit'>>): Point {
   if (before !== undefined) return { $case: 'beforeSeq', beforeSeq: BigInt(before) };
   if (after !== undefined) return { $case: 'afterSeq', afterSeq: BigInt(after) };
   if (around !== undefined) return { $case: 'aroundSeq', aroundSeq: BigInt(around) };

@@ -19,6 +19,7 @@ const CONVERSATION = {
   read_seq: 5,
   read_epoch: 0,
   unread: 4,
+  threads_unread: 0,
   visible_after_seq: 0,
   floor_seq: 0,
   pins_version: 0,

@@ -89,7 +89,7 @@ export function listRoutes(state: State): FastifyPluginAsyncZod {
       },
       async (request) => {
         const { seq, epoch } = request.body;
-        const markRead = { readSeq: BigInt(seq), readEpoch: BigInt(epoch) };
+        const markRead = { readSeq: BigInt(seq), readEpoch: BigInt(epoch), thread: 0n };
         const call = { $case: 'markRead', markRead } as const;
         const { conversation } = await state.call(
           caller(request),

@@ -29,6 +29,9 @@ describe.each([...CALLS, ...OLD_CALLS])('$method $path', (request) => {
   });
 
   test('safe to repeat, so it is tried again with the same input', async () => {
+    // Earns what the retry takes from the budget that all calls share.
+    for (let count = 0; count < 10; count++) await api.get('/api/v1/rooms?scope=public');
+    api.state.asked.splice(0);
     api.state.failOnce(new GochatError('STORE_UNAVAILABLE'));
     expect((await call(request)).status).toBe(request.status);
     const [first, second] = api.state.asked;

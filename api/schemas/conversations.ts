@@ -14,6 +14,7 @@ export const Conversation = z
     read_seq: Count.describe('How far the caller has read'),
     read_epoch: Count.describe('Grows whenever the read cursor goes back'),
     unread: Count.describe('Messages of others beyond the read cursor; 1000 stands for 1000 or more'),
+    threads_unread: Count.describe('Threads that the caller follows with unread replies'),
     visible_after_seq: Count.describe('Entries up to this one are not for the caller'),
     floor_seq: Count.describe('Entries up to this one are no longer kept'),
     pins_version: Count.describe('Seq of the last entry that changed the pins; 0: none has'),

@@ -31,6 +31,17 @@ const System = z.object({
   role: Role.optional().describe('The new role'),
 });
 
+const ThreadSummary = z.object({
+  replies: Count.describe('Number of replies that are kept, retracted ones included'),
+  last_seq: Seq.describe('Of the last reply'),
+  last_at: At,
+  last_at_ms: AtMs,
+  followed: z.boolean().describe('The caller follows the thread; the next three are 0 if not'),
+  unread: Count.describe('Unread replies of others; 1000 stands for 1000 or more'),
+  read_seq: Count.describe('How far the caller has read the thread'),
+  read_epoch: Count,
+});
+
 export const Message = z
   .object({
     seq: Seq.describe('Contiguous from 1 in its conversation'),
@@ -47,6 +58,8 @@ export const Message = z
     version: Count.describe('Seq of the last entry that changed the message; 0: none has'),
     target: Seq.optional().describe('Seq of the message that an edit, retract, pin or unpin is about'),
     quote: Quote.optional().describe('The message that this one answers'),
+    thread: Seq.optional().describe('A reply in the thread with this root'),
+    thread_summary: ThreadSummary.optional().describe('In a page: of the root of a thread'),
     retraction: Retraction.optional().describe('The message was retracted'),
     range: z
       .object({ sender: Id, from_seq: Seq, to_seq: Seq })
@@ -67,16 +80,20 @@ export const MessageParams = RoomParams.extend({ seq: SeqText.describe('Seq of t
 
 const POINTS = ['before', 'after', 'around', 'first_unread', 'date'] as const;
 
+const point = {
+  before: SeqText.optional().describe('The entries before this seq'),
+  after: z.coerce
+    .number()
+    .pipe(Seq.or(z.literal(0)))
+    .optional()
+    .describe('The entries after this seq'),
+  around: SeqText.optional().describe('Half before this seq, it, and half after it'),
+  first_unread: z.literal('true').optional().describe('Around the first unread message'),
+};
+
 export const MessagesQuery = z
   .object({
-    before: SeqText.optional().describe('The entries before this seq'),
-    after: z.coerce
-      .number()
-      .pipe(Seq.or(z.literal(0)))
-      .optional()
-      .describe('The entries after this seq'),
-    around: SeqText.optional().describe('Half before this seq, it, and half after it'),
-    first_unread: z.literal('true').optional().describe('Around the first unread message'),
+    ...point,
     date: z
       .union([z.iso.datetime({ offset: true }), z.iso.date()])
       .optional()
@@ -121,6 +138,7 @@ const Reason = z.string().optional().describe('For people: why; at most 300 byte
 export const NewMessage = z.strictObject({
   text: Text,
   reply_to: Seq.optional().describe('Seq of the message that it answers'),
+  thread: Seq.optional().describe('Seq of the root of the thread that it is a reply in; not with reply_to'),
   client_msg_id: z
     .string()
     .max(256)
@@ -159,6 +177,50 @@ export const ReadersQuery = z.object({ after: After, limit: limit(1000, 100) });
 export const ReadersAnswer = z
   .object({ readers: z.array(User).describe('Ascending by id'), next: Next })
   .describe('A page of who has read the message');
+
+export const ThreadParams = RoomParams.extend({ root: SeqText.describe('Seq of the root') });
+
+const THREAD_POINTS = ['before', 'after', 'around', 'first_unread'] as const;
+
+export const ThreadQuery = z
+  .object({ ...point, limit: limit(100, 50) })
+  .refine(
+    (query) => THREAD_POINTS.filter((name) => query[name] !== undefined).length <= 1,
+    `expected at most one of ${THREAD_POINTS.join(', ')}`,
+  );
+
+const thread = {
+  conversation: Id,
+  seq: Seq.describe('Of the root'),
+  root: Message.nullable().describe('Null: it is no longer kept, and the thread takes no more replies'),
+  summary: ThreadSummary.nullable().describe('Null: there is no reply'),
+};
+
+export const ThreadAnswer = z
+  .object({
+    ...thread,
+    messages: z.array(Message).describe('Replies, ascending by seq'),
+    more: z.boolean().describe('There are older ones'),
+    more_after: z.boolean().describe('There are newer ones'),
+    as_of: Count.describe('The last seq when the page was read'),
+    anchor_seq: Seq.nullable().describe('The reply that around or first_unread has found'),
+  })
+  .describe('A page of the replies of a thread');
+
+export const ThreadsQuery = z.object({
+  room: Id.optional().describe('Those of this conversation; absent: of all'),
+  after: After,
+  limit: limit(100, 50),
+});
+
+export const ThreadsAnswer = z
+  .object({
+    threads: z
+      .array(z.object({ ...thread, last: Message.nullable().describe('The last reply') }))
+      .describe('By descending activity; the texts are cut to 100 characters'),
+    next: Next,
+  })
+  .describe('A page of the threads that the caller follows');
 
 export const PinsQuery = z.object({ after: After });
 

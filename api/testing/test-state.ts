@@ -189,6 +189,22 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
     }
     case 'getHistory':
       return { $case: 'history', history: readHistory(call.getHistory, messages) };
+    case 'getThread': {
+      if (call.getThread.root === 9n) throw new GochatError('TARGET_NOT_FOUND');
+      const { messages: replies, ...page } = readHistory(call.getThread, messages);
+      const root = { ...testMessage(2), threadSummary: SUMMARY };
+      const thread = { conversation: key, seq: 2n, root, summary: SUMMARY, last: undefined };
+      return { $case: 'thread', thread: { ...page, thread, messages: replies.map(inThread) } };
+    }
+    case 'listThreads': {
+      const next = call.listThreads.after === '' ? '7' : '';
+      const last = inThread(testMessage(9));
+      const thread = { conversation: ROOM, seq: 2n, root: testMessage(2), summary: SUMMARY, last };
+      return { $case: 'threads', threads: { threads: [thread], next } };
+    }
+    case 'followThread':
+      if (call.followThread.root === 9n) throw new GochatError('TARGET_NOT_FOUND');
+      return { $case: 'done', done: {} };
     case 'listPins': {
       const pin = { message: testMessage(2), by: 42n, atMs: AT_MS };
       const next = call.listPins.after === '' ? '2' : '';
@@ -269,6 +285,20 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
   }
 }
 
+const SUMMARY: client.ThreadSummary = {
+  replies: 3n,
+  lastSeq: 9n,
+  lastAtMs: AT_MS,
+  followed: true,
+  unread: 2n,
+  readSeq: 5n,
+  readEpoch: 1n,
+};
+
+function inThread(message: client.Message): client.Message {
+  return { ...message, thread: 2n };
+}
+
 function testSession(): client.Session {
   const [createdAtMs, usedAtMs, expiresAtMs] = [AT_MS, AT_MS + 1n, AT_MS + 2n];
   return {
@@ -292,7 +322,7 @@ function testAccount(): client.Account {
 }
 
 function testSelf(isFirst: boolean): client.Self {
-  const reads = [{ conversation: ROOM, deliveredSeq: 0n, readSeq: 5n, readEpoch: 0n }];
+  const reads = [{ conversation: ROOM, deliveredSeq: 0n, readSeq: 5n, readEpoch: 0n, thread: 0n }];
   if (!isFirst) return client.Self.create({ reads });
   return {
     reads,

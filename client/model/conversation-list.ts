@@ -147,7 +147,8 @@ export class ConversationList extends Source {
         if (this.#wanted.size > 0) this.#ask();
         break;
       case 'self':
-        for (const { conversation, ...cursor } of event.reads) {
+        for (const { conversation, thread, ...cursor } of event.reads) {
+          if (thread !== undefined) continue;
           this.#kept.get(conversation)?.unread.read(cursor);
           this.#refresh(conversation);
         }
@@ -186,7 +187,7 @@ export class ConversationList extends Source {
     kept.unread.add(entry, entry.sender === this.#me);
     const { row } = kept;
     kept.row = { ...row, lastSeq: Math.max(row.lastSeq, entry.seq) };
-    if (entry.kind === 'message')
+    if (entry.kind === 'message' && entry.thread === undefined)
       kept.row = { ...kept.row, activeAtMs: Math.max(row.activeAtMs, entry.atMs) };
     if (entry.kind === 'system' && entry.user === this.#me && entry.role !== undefined)
       kept.row = { ...kept.row, role: entry.role };

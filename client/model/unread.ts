@@ -61,7 +61,7 @@ export class Unread {
   }
 
   add(entry: LogEntry, isOwn: boolean): void {
-    if (entry.kind === 'message' && !isOwn) this.#message(entry);
+    if (entry.kind === 'message' && entry.thread === undefined && !isOwn) this.#message(entry);
     if (entry.kind === 'retract') {
       const { target, range } = entry;
       this.#later = this.#later.filter(({ seq, sender }) =>

@@ -6,6 +6,7 @@ import { ENTRY_COMMANDS } from './entry-commands.ts';
 import { history } from './history-command.ts';
 import { type Listed, toListed, toListedMember } from './printer.ts';
 import { SELF_COMMANDS } from './self-commands.ts';
+import { THREAD_COMMANDS } from './thread-commands.ts';
 import { WATCH_COMMANDS } from './watch-commands.ts';
 
 /** Most members shown: the server's most in a page. */
@@ -110,6 +111,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
       },
     },
     ...ENTRY_COMMANDS,
+    ...THREAD_COMMANDS,
     history,
     who: {
       usage: '/who',

@@ -12,6 +12,8 @@ import type {
   Role,
   Sent,
   SystemEntry,
+  Thread,
+  ThreadSummary,
   UserSettingsVersion,
 } from '../sdk/mod.ts';
 
@@ -198,6 +200,29 @@ export type PlainEvent =
       readonly read_seq: number;
       readonly read_epoch: number;
       readonly unread?: number;
+      /** The cursor is that of the thread with this root; of the answer to /read-thread. */
+      readonly thread?: number;
+      readonly threads_unread?: number;
+    }
+  | {
+      /** After the replies that /thread shows. */
+      readonly event: 'thread';
+      readonly conversation: string;
+      /** Its seq. */
+      readonly root: number;
+      readonly summary: ThreadSummaryLine | null;
+      readonly more: boolean;
+    }
+  | {
+      readonly event: 'threads';
+      readonly threads: readonly ThreadLine[];
+      readonly next: string | null;
+    }
+  | {
+      readonly event: 'followed';
+      readonly conversation: string;
+      readonly thread: number;
+      readonly followed: boolean;
     }
   | (SettingsLine & { readonly event: 'settings' })
   | {
@@ -288,6 +313,10 @@ export interface MessageLine extends EntryFields {
     readonly cut: boolean;
     readonly state: 'kept' | 'retracted' | 'expired';
   };
+  /** Of a reply in a thread: the root's seq. */
+  readonly thread?: number;
+  /** In history, of the root of a thread. */
+  readonly thread_summary?: ThreadSummaryLine;
   /** Without text and quote. */
   readonly retraction?: {
     readonly seq: number;
@@ -297,6 +326,28 @@ export interface MessageLine extends EntryFields {
   };
 }
 
+/** A thread as the user sees it. */
+export interface ThreadSummaryLine {
+  readonly replies: number;
+  readonly last_seq: number;
+  readonly last_at: string;
+  readonly followed: boolean;
+  readonly unread: number;
+  readonly read_seq: number;
+  readonly read_epoch: number;
+}
+
+/** A thread that the user follows. */
+export interface ThreadLine {
+  readonly conversation: string;
+  /** Of the root. */
+  readonly seq: number;
+  /** Null: it is no longer kept. */
+  readonly root: MessageLine | null;
+  readonly summary: ThreadSummaryLine | null;
+  readonly last: MessageLine | null;
+}
+
 /** A conversation of the user. */
 export interface Listed {
   readonly conversation: string;
@@ -304,6 +355,7 @@ export interface Listed {
   readonly name: string;
   readonly last_seq: number;
   readonly unread: number;
+  readonly threads_unread: number;
   readonly owner: boolean;
   /** The user's own. */
   readonly role: Role;
@@ -392,7 +444,20 @@ export function entryEvent(entry: LogEntry, history = false): PlainEvent | undef
 
 /** Returns the event of a message. */
 export function messageLine(message: ChatMessage, history = false): MessageLine {
-  const { conversation, seq, id, from, sender, text, atMs, version, quote, retraction } = message;
+  const {
+    conversation,
+    seq,
+    id,
+    from,
+    sender,
+    text,
+    atMs,
+    version,
+    quote,
+    retraction,
+    thread,
+    threadSummary,
+  } = message;
   return {
     event: 'message',
     conversation,
@@ -421,18 +486,37 @@ export function messageLine(message: ChatMessage, history = false): MessageLine 
         reason: retraction.reason,
       },
     }),
+    ...(thread !== undefined && { thread }),
+    ...(threadSummary && { thread_summary: toSummaryLine(threadSummary) }),
     ...(history && { history }),
   };
 }
 
+export function toSummaryLine(summary: ThreadSummary): ThreadSummaryLine {
+  const { replies, lastSeq: last_seq, lastAtMs, followed, unread, readSeq, readEpoch } = summary;
+  const last_at = new Date(lastAtMs).toISOString();
+  return { replies, last_seq, last_at, followed, unread, read_seq: readSeq, read_epoch: readEpoch };
+}
+
+export function toThreadLine({ conversation, seq, root, summary, last }: Thread): ThreadLine {
+  return {
+    conversation,
+    seq,
+    root: root ? messageLine(root) : null,
+    summary: summary ? toSummaryLine(summary) : null,
+    last: last ? messageLine(last) : null,
+  };
+}
+
 export function toListed(conversation: Conversation): Listed {
-  const { id, kind, name, lastSeq, unread, role, lastMessage } = conversation;
+  const { id, kind, name, lastSeq, unread, threadsUnread, role, lastMessage } = conversation;
   return {
     conversation: id,
     kind,
     name,
     last_seq: lastSeq,
     unread,
+    threads_unread: threadsUnread,
     owner: role === 'owner',
     role,
     ...(lastMessage && { last_message: messageLine(lastMessage) }),

@@ -330,8 +330,10 @@ export class PlainSession {
       case 'self': {
         // The whole answers /drafts, or comes after a reconnect.
         if (event.isWhole) break;
-        for (const { conversation, readSeq: read_seq, readEpoch: read_epoch } of event.reads)
-          this.#printer.print({ event: 'read', conversation, read_seq, read_epoch });
+        for (const { conversation, readSeq: read_seq, readEpoch: read_epoch, thread } of event.reads) {
+          const read = { conversation, read_seq, read_epoch, ...(thread !== undefined && { thread }) };
+          this.#printer.print({ event: 'read', ...read });
+        }
         for (const { conversation, text, atMs } of event.drafts)
           this.#printer.print({ event: 'draft', conversation, text, at: new Date(atMs).toISOString() });
         for (const { conversation, untilMs: until_ms } of event.mutes)

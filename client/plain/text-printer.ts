@@ -193,6 +193,26 @@ export class TextPrinter implements Printer {
         if (event.unread !== undefined)
           this.#tell(`* ${event.unread} unread in ${this.#place(event.conversation)}`);
         break;
+      case 'thread':
+        if (event.summary === null)
+          this.#tell(`* nobody has replied to message ${event.root} in ${this.#place(event.conversation)}`);
+        break;
+      case 'threads':
+        for (const { conversation, seq, root, summary } of event.threads) {
+          const unread = summary !== null && summary.unread > 0 ? `, ${summary.unread} unread` : '';
+          const what = root === null ? 'a message that is no longer kept' : `${root.from}: ${root.text}`;
+          this.#tell(
+            `* ${this.#place(conversation)} thread ${seq} (${summary?.replies ?? 0}${unread})  ${what}`,
+          );
+        }
+        if (event.threads.length === 0) this.#tell('* you follow no thread');
+        if (event.next !== null) this.#tell(`* more: /threads ${event.next}`);
+        break;
+      case 'followed': {
+        const verb = event.followed ? 'follow' : 'no longer follow';
+        this.#tell(`* you ${verb} thread ${event.thread} in ${this.#place(event.conversation)}`);
+        break;
+      }
       case 'sent':
       case 'synced':
       case 'renamed':
@@ -218,7 +238,8 @@ export class TextPrinter implements Printer {
     this.#out(this.#paint(DIM, sanitize(text)));
   }
 
-  #message({ conversation, seq, from, text, at, version, quote, retraction, history }: MessageLine): void {
+  #message(message: MessageLine): void {
+    const { conversation, seq, from, text, at, version, quote, retraction, thread, history } = message;
     const time = history === true ? at : undefined;
     if (retraction !== undefined) {
       const place = `[${this.#place(conversation)} ${seq}]`;
@@ -228,7 +249,13 @@ export class TextPrinter implements Printer {
       return;
     }
     if (quote !== undefined) this.#tell(`  > ${quoted(quote)}`);
-    this.#say(conversation, version === 0 ? `${seq}` : `${seq} edited`, from, text, time);
+    const place = thread === undefined ? `${seq}` : `${seq} in thread ${thread}`;
+    this.#say(conversation, version === 0 ? place : `${place} edited`, from, text, time);
+    const { thread_summary: summary } = message;
+    if (summary !== undefined)
+      this.#tell(
+        `  ${summary.replies} in its thread${summary.unread > 0 ? `, ${summary.unread} unread` : ''}`,
+      );
   }
 
   /** Prints a text. @param mark its number, and what has become of it: between the brackets nobody can forge it */

@@ -443,7 +443,7 @@ describe('receiving', () => {
     await expect.poll(() => world.gateway.framesOf(FrameType.CLOSE)).toHaveLength(1);
     const frames = world.gateway.framesOf(FrameType.RECEIPTS).map(({ payload }) => Receipts.decode(payload));
     expect(frames).toEqual([
-      { receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n, readEpoch: 0n }] },
+      { receipts: [{ conversation: world.room, deliveredSeq: 50n, readSeq: 0n, readEpoch: 0n, thread: 0n }] },
     ]);
     const later = makeClient(world);
     const nothing = next(later, 'synced');
@@ -768,6 +768,7 @@ describe('calls', () => {
       name: 'lobby',
       lastSeq: 1,
       unread: 1,
+      threadsUnread: 0,
       role: 'owner',
       peer: undefined,
       readSeq: 0,

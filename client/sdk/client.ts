@@ -31,6 +31,9 @@ import type {
   SendOptions,
   Sent,
   SharedState,
+  ThreadList,
+  ThreadOptions,
+  ThreadPage,
   Target,
   User,
   UserSettingsVersion,
@@ -158,7 +161,8 @@ export class GochatClient {
       ask,
       events: this.#events,
       onReads: (reads) => {
-        for (const { conversation, readEpoch } of reads) this.#receipts.learn(conversation, readEpoch);
+        for (const { conversation, readEpoch, thread } of reads)
+          if (thread === 0n) this.#receipts.learn(conversation, readEpoch);
       },
     });
     this.#watcher = new Watcher(this.#options, this.#events, {
@@ -247,8 +251,9 @@ export class GochatClient {
    * entries as well: they are sent in the order of the calls.
    */
   send(conversation: string, text: string, options: SendOptions = {}): Promise<Sent> {
-    const { replyTo = 0, clientMsgId } = options;
-    return this.#sends.add('message', conversation, () => ({ text, replyTo: toSeq(replyTo) }), clientMsgId);
+    const { replyTo = 0, thread = 0, clientMsgId } = options;
+    const make = () => ({ text, replyTo: toSeq(replyTo), thread: toSeq(thread) });
+    return this.#sends.add('message', conversation, make, clientMsgId);
   }
 
   /** Makes a client_msg_id for `send`, by which the message can be edited and retracted while its send is unanswered. */
@@ -437,6 +442,33 @@ export class GochatClient {
   /** Returns entries from the log, by default the newest 50. */
   history(conversation: string, options: HistoryOptions = {}): Promise<History> {
     return this.#conversations.history(conversation, options);
+  }
+
+  /** Returns replies of a thread, named by the seq of its root; by default the newest 50, at most 100. */
+  thread(conversation: string, root: number, options: ThreadOptions = {}): Promise<ThreadPage> {
+    return this.#conversations.thread(conversation, root, options);
+  }
+
+  /**
+   * Returns a page of the threads that the user follows, by descending activity; at most 100, by default 50.
+   *
+   * @param options `conversation`: those of one; all by default
+   */
+  threads(options: ListOptions & { readonly conversation?: string } = {}): Promise<ThreadList> {
+    return this.#conversations.threads(options);
+  }
+
+  /** Follows a thread, or (`follows` is false) does no longer. Who writes in a thread or wrote its root follows it by that. */
+  followThread(conversation: string, root: number, follows = true): Promise<void> {
+    return this.#conversations.followThread(conversation, root, follows);
+  }
+
+  /**
+   * Sets the read cursor of a thread that the user follows, on all devices; returns the conversation as it is then. To have a
+   * reply and what follows it unread: the seq before it, and an `epoch` more than the thread's.
+   */
+  markThreadRead(conversation: string, root: number, seq: number, epoch = 0): Promise<Conversation> {
+    return this.#conversations.markRead(conversation, toSeq(seq), toSeq(epoch), toSeq(root));
   }
 
   /** Returns the pinned messages of a conversation. */

@@ -5,7 +5,7 @@ import type {
   Pins as WirePins,
 } from '../../proto/client.ts';
 import { ConversationKind } from '../../proto/client.ts';
-import { toEntry, toKey, toMember, toMessage, toPoint, toRoom, toSeq, toUser } from './convert.ts';
+import { toEntry, toKey, toMember, toMessage, toPoint, toRoom, toSeq, toThread, toUser } from './convert.ts';
 import { ClientError } from './errors.ts';
 import type {
   Conversation,
@@ -19,6 +19,9 @@ import type {
   Presence,
   ReaderList,
   RoomList,
+  ThreadList,
+  ThreadOptions,
+  ThreadPage,
   User,
 } from './events.ts';
 import type { Inbox } from './inbox.ts';
@@ -77,8 +80,13 @@ export class Conversations {
   }
 
   /** Sets the read cursor; a greater epoch takes it back. */
-  async markRead(conversation: string, readSeq: bigint, readEpoch: bigint): Promise<Conversation> {
-    const call = { $case: 'markRead', markRead: { readSeq, readEpoch } } as const;
+  async markRead(
+    conversation: string,
+    readSeq: bigint,
+    readEpoch: bigint,
+    thread = 0n,
+  ): Promise<Conversation> {
+    const call = { $case: 'markRead', markRead: { readSeq, readEpoch, thread } } as const;
     const result = await this.call(call, 'conversation', conversation);
     return this.#parts.toConversation(result.conversation);
   }
@@ -119,6 +127,38 @@ export class Conversations {
       anchor: Number(history.anchorSeq) || undefined,
       floorSeq: Number(history.floorSeq),
     };
+  }
+
+  async thread(conversation: string, root: number, options: ThreadOptions): Promise<ThreadPage> {
+    const getThread = { root: toSeq(root), limit: options.limit ?? 0, at: toPoint(options) };
+    const { thread: page } = await this.call({ $case: 'getThread', getThread }, 'thread', conversation);
+    if (page.thread === undefined) throw ClientError.local('FRAME_INVALID');
+    return {
+      ...toThread(page.thread, this.#parts.names),
+      replies: page.messages.map((wire) => toMessage(conversation, wire, this.#parts.names)),
+      more: page.more,
+      moreAfter: page.moreAfter,
+      asOf: Number(page.asOf),
+      anchor: Number(page.anchorSeq) || undefined,
+    };
+  }
+
+  async threads({
+    conversation,
+    after = '',
+    limit = 0,
+  }: ListOptions & { readonly conversation?: string }): Promise<ThreadList> {
+    const call = { $case: 'listThreads', listThreads: { after, limit } } as const;
+    const { threads: page } = await this.call(call, 'threads', conversation);
+    return {
+      threads: page.threads.map((wire) => toThread(wire, this.#parts.names)),
+      next: page.next || undefined,
+    };
+  }
+
+  async followThread(conversation: string, root: number, follows: boolean): Promise<void> {
+    const followThread = { root: toSeq(root), unfollow: !follows };
+    await this.call({ $case: 'followThread', followThread }, 'done', conversation);
   }
 
   /** Lists the pins; begins again where they change between two pages. */

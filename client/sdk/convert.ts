@@ -6,6 +6,8 @@ import type {
   Message,
   Quote as WireQuote,
   Room as WireRoom,
+  Thread as WireThread,
+  ThreadSummary as WireSummary,
   User as WireUser,
 } from '../../proto/client.ts';
 import {
@@ -14,9 +16,9 @@ import {
   Role as WireRole,
   SystemEvent as WireSystemEvent,
 } from '../../proto/client.ts';
-import type { ChatMessage, Entry, LogEntry, Quote, Role, SystemEntry } from './entries.ts';
+import type { ChatMessage, Entry, LogEntry, Quote, Role, SystemEntry, ThreadSummary } from './entries.ts';
 import { ClientError } from './errors.ts';
-import type { Conversation, EntryKind, HistoryOptions, Member, Room, User } from './events.ts';
+import type { Conversation, EntryKind, HistoryOptions, Member, Room, Thread, User } from './events.ts';
 import type { Names } from './names.ts';
 
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
@@ -31,6 +33,7 @@ export function toConversation(wire: WireConversation, names: Names): Conversati
     name: wire.name,
     lastSeq: Number(wire.lastSeq),
     unread: Number(wire.unread),
+    threadsUnread: Number(wire.threadsUnread),
     role: toRole(wire.role) ?? 'member',
     peer: wire.peer === 0n ? undefined : wire.peer.toString(),
     readSeq: Number(wire.readSeq),
@@ -146,6 +149,33 @@ export function toMessage(conversation: string, wire: Message, names: Names): Ch
         reason: retraction.reason,
       },
     }),
+    ...(wire.thread !== 0n && { thread: Number(wire.thread) }),
+    ...(wire.threadSummary && { threadSummary: toSummary(wire.threadSummary) }),
+  };
+}
+
+/** Turns the protocol's summary of a thread into the SDK's. */
+export function toSummary(wire: WireSummary): ThreadSummary {
+  return {
+    replies: Number(wire.replies),
+    lastSeq: Number(wire.lastSeq),
+    lastAtMs: Number(wire.lastAtMs),
+    followed: wire.followed,
+    unread: Number(wire.unread),
+    readSeq: Number(wire.readSeq),
+    readEpoch: Number(wire.readEpoch),
+  };
+}
+
+/** Turns the protocol's thread into the SDK's. */
+export function toThread({ conversation, seq, root, summary, last }: WireThread, names: Names): Thread {
+  const id = conversation.toString();
+  return {
+    conversation: id,
+    seq: Number(seq),
+    root: root && toMessage(id, root, names),
+    summary: summary && toSummary(summary),
+    last: last && toMessage(id, last, names),
   };
 }
 

@@ -32,6 +32,26 @@ export interface ChatMessage extends Entry {
   readonly quote?: Quote | undefined;
   /** The message was retracted: it has no text and no quote. */
   readonly retraction?: Retraction | undefined;
+  /** Of a reply in a thread: seq of the root. It does not count as unread in the timeline. */
+  readonly thread?: number | undefined;
+  /** In a page of `history`: of the root of a thread, as of the page. `Fold` does not keep it. */
+  readonly threadSummary?: ThreadSummary | undefined;
+}
+
+/** A thread as this user sees it. */
+export interface ThreadSummary {
+  /** Number of replies that are kept, retracted ones included. */
+  readonly replies: number;
+  readonly lastSeq: number;
+  /** Unix time of the last reply, ms. */
+  readonly lastAtMs: number;
+  /** Whether the user follows it; the next three are 0 if not. */
+  readonly followed: boolean;
+  /** Number of unread replies of others; 1000 stands for as many or more. */
+  readonly unread: number;
+  /** The user's read cursor of the thread; the epoch grows whenever it goes back. */
+  readonly readSeq: number;
+  readonly readEpoch: number;
 }
 
 /** A message as a reply shows it. */

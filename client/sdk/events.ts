@@ -1,6 +1,15 @@
 /** The SDK's public types: answers, the union of events, and the emitter. */
 import type { UserSettings } from '../../proto/client.ts';
-import type { ChatMessage, Edit, LogEntry, PinChange, Retract, Role, SystemEntry } from './entries.ts';
+import type {
+  ChatMessage,
+  Edit,
+  LogEntry,
+  PinChange,
+  Retract,
+  Role,
+  SystemEntry,
+  ThreadSummary,
+} from './entries.ts';
 
 export type ConversationKind = 'direct' | 'room';
 
@@ -13,6 +22,8 @@ export interface Conversation {
   readonly lastSeq: number;
   /** Number of unread messages of others over all devices, as of the answer; 1000 stands for as many or more. */
   readonly unread: number;
+  /** Number of threads that the user follows with unread replies. */
+  readonly threadsUnread: number;
   /** This user's. */
   readonly role: Role;
   /** Of a direct conversation: id of the other user. */
@@ -62,6 +73,8 @@ export interface ChangeOptions {
 export interface SendOptions extends ChangeOptions {
   /** Seq of the message that this one quotes. */
   readonly replyTo?: number;
+  /** Seq of the root of the thread that this is a reply in; not together with `replyTo`. */
+  readonly thread?: number;
 }
 
 export interface RetractOptions extends ChangeOptions {
@@ -136,6 +149,17 @@ export type HistoryOptions = {
   | { readonly date: Date }
 );
 
+/** Where a page of a thread lies; as HistoryOptions, of its replies. */
+export type ThreadOptions = {
+  /** Most replies, 1 to 100. @default 50 */
+  readonly limit?: number;
+} & (
+  | { readonly before?: number }
+  | { readonly after: number }
+  | { readonly around: number }
+  | { readonly firstUnread: true }
+);
+
 export interface History {
   /** Ascending by seq, without a hole, messages as all entries up to `asOf` have left them. */
   readonly entries: readonly LogEntry[];
@@ -149,6 +173,35 @@ export interface History {
   readonly anchor: number | undefined;
   /** Entries up to this seq are no longer kept. */
   readonly floorSeq: number;
+}
+
+/** A thread, named by the seq of its root. */
+export interface Thread {
+  readonly conversation: string;
+  readonly seq: number;
+  /** Undefined: it is no longer kept, and the thread takes no more replies. */
+  readonly root: ChatMessage | undefined;
+  /** Undefined: there is no reply. */
+  readonly summary: ThreadSummary | undefined;
+  /** In a list: the last reply. The texts of both have the first 100 characters there. */
+  readonly last: ChatMessage | undefined;
+}
+
+export interface ThreadPage extends Thread {
+  /** Replies, ascending by seq, as all entries up to `asOf` have left them. */
+  readonly replies: readonly ChatMessage[];
+  /** As in History. */
+  readonly more: boolean;
+  readonly moreAfter: boolean;
+  readonly asOf: number;
+  readonly anchor: number | undefined;
+}
+
+export interface ThreadList {
+  /** By descending activity. */
+  readonly threads: readonly Thread[];
+  /** For `after` of the next page; undefined: this was the last. */
+  readonly next: string | undefined;
 }
 
 export interface Pin {
@@ -237,6 +290,8 @@ export interface QueuedEvent {
   readonly target: Target | undefined;
   /** Seq of the message that it quotes. */
   readonly replyTo: number | undefined;
+  /** Seq of the root of the thread that it is a reply in. */
+  readonly thread: number | undefined;
   /** Unix time, ms; long ago, if an earlier client has left it in the storage. */
   readonly atMs: number;
 }
@@ -365,6 +420,8 @@ export interface SharedState {
     readonly readSeq: number;
     /** Greater than before: the cursor has gone back. */
     readonly readEpoch: number;
+    /** Seq of a root: it is the cursor of the thread. */
+    readonly thread?: number;
   }[];
   readonly mutes: readonly {
     readonly conversation: string;

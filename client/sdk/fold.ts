@@ -93,7 +93,7 @@ export class Fold {
     return {
       page: ({ entries, asOf }) =>
         end(asOf >= since && asOf >= this.#skipped, () => {
-          for (const entry of entries) this.#show(entry);
+          for (const entry of entries) this.#show(withoutRest(entry));
         }),
       pins: (list) => end(this.#skipped === skipped, () => this.#list(list)),
       cancel: () => void end(false, () => {}),
@@ -158,7 +158,7 @@ export class Fold {
   }
 
   #list({ pins, pinsVersion }: PinList): void {
-    for (const { message } of pins) this.#show(message);
+    for (const { message } of pins) this.#show(withoutRest(message));
     if (this.#pins !== undefined && pinsVersion < this.#pinsVersion) return;
     this.#pins = pins.map(({ message }) => message.seq);
     this.#pinsVersion = pinsVersion;
@@ -179,13 +179,22 @@ function isChange(entry: LogEntry): entry is Change {
   return entry.kind === 'edit' || entry.kind === 'retract' || entry.kind === 'pin' || entry.kind === 'unpin';
 }
 
-/** Returns an entry without what an event has beside it. */
+/** Returns an entry without what an event or a page has beside it. */
 function withoutRest(entry: LogEntry): LogEntry {
   const { conversation, seq, id, sender, from, clientMsgId, atMs } = entry;
   const base = { conversation, seq, id, sender, from, clientMsgId, atMs };
   if (entry.kind === 'message') {
-    const { kind, text, version, replyTo, quote, retraction } = entry;
-    return { ...base, kind, text, version, replyTo, quote, retraction };
+    const { kind, text, version, replyTo, quote, retraction, thread } = entry;
+    return {
+      ...base,
+      kind,
+      text,
+      version,
+      replyTo,
+      quote,
+      retraction,
+      ...(thread !== undefined && { thread }),
+    };
   }
   if (entry.kind !== 'system') return entry;
   const { kind, event, user, name, role } = entry;

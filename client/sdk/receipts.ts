@@ -63,6 +63,7 @@ export class Receipts {
         deliveredSeq: BigInt(delivered),
         readSeq: BigInt(read),
         readEpoch: epoch,
+        thread: 0n,
       }));
       if (!this.#write(ReceiptsMessage.encode({ receipts }).finish())) return;
       for (const [conversation, moved] of part) this.#keep(conversation, moved);

@@ -144,8 +144,8 @@ export class Sends {
 
   /** Returns an own entry as it is stored. */
   #toSent({ conversation, send }: Draft, { seq, id, atMs, duplicate, target }: Receipt): Sent {
-    const { clientMsgId, kind, text, replyTo, range, reason } = send;
-    const stored = { clientMsgId, kind, text, range, reason, seq, id, atMs, sender: this.#user };
+    const { clientMsgId, kind, text, replyTo, thread, range, reason } = send;
+    const stored = { clientMsgId, kind, text, thread, range, reason, seq, id, atMs, sender: this.#user };
     const wire = Message.fromPartial({ ...stored, target: target || send.target });
     const entry = toEntry(conversation.toString(), wire, this.#names);
     if (entry.kind === 'message' && replyTo > 0n) return { ...entry, replyTo: Number(replyTo), duplicate };
@@ -153,7 +153,7 @@ export class Sends {
   }
 
   #emitQueued({ conversation, send }: Draft, atMs: number): void {
-    const { clientMsgId, text, reason, target, targetClientMsgId, replyTo } = send;
+    const { clientMsgId, text, reason, target, targetClientMsgId, replyTo, thread } = send;
     this.#events.emit({
       type: 'queued',
       conversation: conversation.toString(),
@@ -162,6 +162,7 @@ export class Sends {
       text: text || reason,
       target: targetClientMsgId || Number(target) || undefined,
       replyTo: Number(replyTo) || undefined,
+      thread: Number(thread) || undefined,
       atMs,
     });
   }

@@ -77,10 +77,11 @@ export class Shared {
 
 function toShared({ reads, mutes, drafts, settings }: Self): SharedState {
   return {
-    reads: reads.map(({ conversation, readSeq, readEpoch }) => ({
+    reads: reads.map(({ conversation, readSeq, readEpoch, thread }) => ({
       conversation: conversation.toString(),
       readSeq: Number(readSeq),
       readEpoch: Number(readEpoch),
+      ...(thread !== 0n && { thread: Number(thread) }),
     })),
     mutes: mutes.map(({ conversation, untilMs }) => ({
       conversation: conversation.toString(),

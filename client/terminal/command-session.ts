@@ -84,6 +84,6 @@ export async function runCommand(line: string, host: CommandHost): Promise<void>
 function shownConversation(model: Model, id: string): Conversation | undefined {
   const row = model.conversations.get(id);
   if (row === undefined) return undefined;
-  const unknown = { readEpoch: 0, pinsVersion: 0, lastMessage: undefined };
+  const unknown = { readEpoch: 0, threadsUnread: 0, pinsVersion: 0, lastMessage: undefined };
   return { ...row, ...unknown };
 }

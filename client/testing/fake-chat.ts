@@ -122,6 +122,7 @@ export class FakeChat {
           deliveredSeq: 0n,
           readSeq,
           readEpoch: this.epochs.get(key) ?? 0n,
+          thread: 0n,
         },
       ];
     });
@@ -191,7 +192,7 @@ export class FakeChat {
     const conversation = this.conversations.get(id);
     if (conversation === undefined || !conversation.members.has(sender)) return 'NOT_A_MEMBER';
     const { log, index, quoted } = conversation;
-    const { clientMsgId, text, kind, range, reason, replyTo = 0n } = send;
+    const { clientMsgId, text, kind, range, reason, replyTo = 0n, thread = 0n } = send;
     const found = index.get(`${sender}/${clientMsgId}`);
     if (found !== undefined) return { message: found, duplicate: true };
     const target = send.targetClientMsgId
@@ -205,7 +206,7 @@ export class FakeChat {
     const seq = target?.seq ?? 0n;
     if (seq > 0n && this.fold(id, BigInt(log.length), seq, seq)[0]?.retraction) return 'TARGET_RETRACTED';
     if (isPlain && seq > 0n) quoted.set(BigInt(log.length + 1), seq);
-    const fields = { clientMsgId, text, kind, range, reason, target: isPlain ? 0n : seq };
+    const fields = { clientMsgId, text, kind, range, reason, thread, target: isPlain ? 0n : seq };
     const message = this.#add(conversation, sender, fields);
     index.set(`${sender}/${clientMsgId}`, message);
     return { message, duplicate: false };
@@ -304,7 +305,7 @@ export class FakeChat {
     const isRoom = kind === ConversationKind.CONVERSATION_KIND_ROOM;
     const peer = [...members].find((member) => member !== user) ?? user;
     const readSeq = this.read.get(`${user}/${id}`) ?? 0n;
-    const isMessage = (entry: Message) => entry.kind === EntryKind.ENTRY_KIND_MESSAGE;
+    const isMessage = (entry: Message) => entry.kind === EntryKind.ENTRY_KIND_MESSAGE && entry.thread === 0n;
     const folded = this.fold(id, BigInt(log.length), readSeq + 1n, BigInt(log.length));
     const last = log.findLast(isMessage);
     return {
@@ -325,6 +326,7 @@ export class FakeChat {
       activeAtMs: last?.atMs ?? 1_700_000_000_000n,
       lastMessage: last && this.fold(id, BigInt(log.length), last.seq, last.seq)[0],
       readEpoch: this.epochOf(user, id),
+      threadsUnread: 0n,
       mutedUntilMs: 0n,
     };
   }

@@ -168,6 +168,7 @@ export class SimpleSession {
           deliveredSeq: 0n,
           readSeq: BigInt(message.seq),
           readEpoch: 0n,
+          thread: 0n,
         };
         this.#forward(FrameType.RECEIPTS, 0, 0n, client.Receipts.encode({ receipts: [receipt] }).finish());
         break;

@@ -11,6 +11,7 @@ import type { People } from './people.ts';
 import type { Presences } from './presences.ts';
 import type { Rooms } from './rooms.ts';
 import type { SelfState } from './self.ts';
+import type { Threads } from './threads.ts';
 
 type Call = NonNullable<client.Request['call']>;
 type Result = NonNullable<client.Response['result']>;
@@ -38,13 +39,15 @@ export interface CallHandlersOptions {
   readonly membership: Membership;
   readonly self: SelfState;
   readonly presences: Presences;
+  readonly threads: Threads;
   readonly metrics: Pick<StateMetrics, 'syncs'>;
 }
 
 const DONE: Result = { $case: 'done', done: {} };
 
 export function callHandlers(options: CallHandlersOptions): CallHandlers {
-  const { ownAccount, bots, admin, log, people, rooms, membership, self, presences, metrics } = options;
+  const { ownAccount, bots, admin, log, people, rooms, membership, self, presences, threads, metrics } =
+    options;
   return {
     async sync(caller, _key, request) {
       metrics.syncs.add(1);
@@ -92,6 +95,16 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     },
     async getMembers(caller, key, page) {
       return { $case: 'members', members: await rooms.members(caller, key, page) };
+    },
+    async getThread(caller, key, page) {
+      return { $case: 'thread', thread: await threads.page(caller, key, page) };
+    },
+    async listThreads(caller, key, page) {
+      return { $case: 'threads', threads: await threads.followed(caller, key, page) };
+    },
+    async followThread(caller, key, choice) {
+      await threads.follow(caller, key, choice);
+      return DONE;
     },
     async listPins(caller, key, page) {
       return { $case: 'pins', pins: await log.pins(caller, key, page) };

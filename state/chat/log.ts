@@ -139,7 +139,7 @@ export class Log {
 }
 
 /** Returns the part of a page that fits an answer, grown from the message at `anchor` to both sides. */
-function fitting(
+export function fitting(
   messages: readonly client.Message[],
   anchor: number,
 ): { readonly from: number; readonly to: number } {
@@ -157,13 +157,16 @@ function fitting(
 }
 
 /** Returns the index in a page from which it grows. */
-function anchorOf({ messages, anchorSeq }: HistoryPage, { at }: HistoryPoint): number {
+export function anchorOf(
+  { messages, anchorSeq }: Pick<HistoryPage, 'messages' | 'anchorSeq'>,
+  { at }: HistoryPoint,
+): number {
   if (at === 'after') return 0;
   const found = anchorSeq === 0 ? -1 : messages.findIndex(({ seq }) => seq === anchorSeq);
   return found < 0 ? messages.length : found;
 }
 
-function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
+export function parsePoint(given: client.HistoryPoint | undefined): HistoryPoint {
   const point = given?.point;
   switch (point?.$case) {
     case 'beforeSeq':

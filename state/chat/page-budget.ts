@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import type { client } from '../../proto/mod.ts';
 import { PAGE_TEXT_BYTES } from '../store/sync-page.ts';
 
-/** Most bytes of a message besides its strings, its quote included. */
-const MESSAGE_BYTES = 160;
+/** Most bytes of a message besides its strings, its quote and the summary of its thread included. */
+const MESSAGE_BYTES = 240;
 /** Most bytes of a conversation besides its name. */
 export const CONVERSATION_BYTES = 128;
 /** Most bytes of a conversation that the user has left. */

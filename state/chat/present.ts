@@ -12,6 +12,7 @@ import {
   type Quote,
   type Retraction,
   type SystemEvent,
+  type ThreadSummary,
   type UserConversation,
 } from '../store/store.ts';
 
@@ -32,6 +33,7 @@ export function toConversation(conversation: UserConversation, profiles: Profile
     deliveredSeq: BigInt(conversation.deliveredSeq),
     readSeq: BigInt(conversation.readSeq),
     unread: BigInt(conversation.unread),
+    threadsUnread: BigInt(conversation.threadsUnread),
     role: toWireRole(conversation.role),
     peer: peer ?? 0n,
     visibleAfterSeq: BigInt(conversation.visibleAfterSeq),
@@ -79,8 +81,23 @@ export function toMessage(message: Message, nameOf: NameOf): client.Message {
     reason: '',
     system: undefined,
     bare: false,
+    thread: 0n,
+    threadSummary: message.threadSummary && toSummary(message.threadSummary),
   };
   return extra === undefined ? plain : { ...plain, ...toExtra(extra, seq, nameOf) };
+}
+
+/** Converts the summary of a thread. */
+export function toSummary({ replies, lastSeq, lastAtMs, following }: ThreadSummary): client.ThreadSummary {
+  return {
+    replies: BigInt(replies),
+    lastSeq: BigInt(lastSeq),
+    lastAtMs: BigInt(lastAtMs),
+    followed: following !== undefined,
+    unread: BigInt(following?.unread ?? 0),
+    readSeq: BigInt(following?.readSeq ?? 0),
+    readEpoch: BigInt(following?.readEpoch ?? 0),
+  };
 }
 
 /** Returns the users whose names an entry shows. */
@@ -120,6 +137,7 @@ function toExtra(extra: Extra, seq: number, nameOf: NameOf): Partial<client.Mess
     reason: extra.reason,
     system: system && toSystem(system, nameOf),
     bare: extra.bare,
+    thread: BigInt(extra.thread),
   };
 }
 

@@ -13,7 +13,7 @@ const MAX_BATCH = 2000;
 const MAX_SEQ = BigInt(Number.MAX_SAFE_INTEGER);
 
 /**
- * Gathers cursor moves while a write is in flight, one per (user, device, conversation), and writes them in batches.
+ * Gathers cursor moves while a write is in flight, one per (user, device, conversation, thread), and writes them in batches.
  * Beyond the bound moves are dropped: cursors only grow, so a later receipt makes up for a lost one.
  */
 export class Receipts {
@@ -60,8 +60,8 @@ export class Receipts {
     if (receipts.length > MAX_RECEIPTS) return false;
     for (const receipt of receipts) {
       if (conversationId(receipt.conversation) === undefined) return false;
-      if (receipt.deliveredSeq > MAX_SEQ || receipt.readSeq > MAX_SEQ || receipt.readEpoch > MAX_SEQ)
-        return false;
+      const { deliveredSeq, readSeq, readEpoch, thread } = receipt;
+      if ([deliveredSeq, readSeq, readEpoch, thread].some((number) => number > MAX_SEQ)) return false;
     }
     for (const receipt of receipts) {
       const conversation = conversationId(receipt.conversation);
@@ -73,6 +73,7 @@ export class Receipts {
         deliveredSeq: Number(receipt.deliveredSeq),
         readSeq: Number(receipt.readSeq),
         readEpoch: Number(receipt.readEpoch),
+        thread: Number(receipt.thread),
       });
     }
     this.#schedule();
@@ -94,7 +95,7 @@ export class Receipts {
   }
 
   #merge(move: CursorMove): void {
-    const key = `${move.user}/${move.conversation}/${move.device}`;
+    const key = `${move.user}/${move.conversation}/${move.thread ?? 0}/${move.device}`;
     const known = this.#moves.get(key);
     if (known === undefined) {
       if (this.#moves.size >= this.#limits.cursorMoves) return;

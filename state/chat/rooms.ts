@@ -75,19 +75,24 @@ export class Rooms {
     return items[0]?.id === id;
   }
 
-  /** @throws GochatError NOT_A_MEMBER, CURSOR_BEYOND_END, CURSOR_EPOCH_OLD */
+  /** @throws GochatError NOT_A_MEMBER, CURSOR_BEYOND_END, CURSOR_EPOCH_OLD, TARGET_NOT_FOUND */
   async markRead(
     { user, device }: Caller,
     conversation: bigint,
-    { readSeq: seq, readEpoch: epoch }: client.MarkRead,
+    { readSeq: seq, readEpoch: epoch, thread: root }: client.MarkRead,
   ): Promise<client.Conversation> {
     const { store, profiles, onMoved } = this.#options;
     const by = accessCheck('markRead', user);
-    const cursor = { readSeq: wholeNumber(seq, 'read_seq'), readEpoch: wholeNumber(epoch, 'read_epoch') };
+    const cursor = {
+      readSeq: wholeNumber(seq, 'read_seq'),
+      readEpoch: wholeNumber(epoch, 'read_epoch'),
+      thread: wholeNumber(root, 'thread'),
+    };
     const id = conversationId(conversation);
     const found =
       id === undefined ? by.requirement.missing : await store.markRead(id, by, { ...cursor, device });
-    if (found === 'CURSOR_BEYOND_END' || found === 'CURSOR_EPOCH_OLD') throw new GochatError(found);
+    if (found === 'CURSOR_BEYOND_END' || found === 'CURSOR_EPOCH_OLD' || found === 'TARGET_NOT_FOUND')
+      throw new GochatError(found);
     const marked = accept(found, conversation);
     onMoved([{ user, device, conversation: marked.id, deliveredSeq: 0, ...cursor }]);
     return toConversation(marked, await profiles.of(marked.peer === undefined ? [] : [marked.peer]));

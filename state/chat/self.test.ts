@@ -74,7 +74,7 @@ test('mute, draft, settings: the answer comes here, and the other device of the 
 test('read cursors: the other device is told what is stored, the one that has read is not', async () => {
   const { w, told, take } = await devices();
   w.send(3, 1, 7n, 'hello');
-  const receipts = [{ conversation: 7n, deliveredSeq: 9n, readSeq: 9n, readEpoch: 0n }];
+  const receipts = [{ conversation: 7n, deliveredSeq: 9n, readSeq: 9n, readEpoch: 0n, thread: 0n }];
   w.frames([1, encodeFrame(FrameType.RECEIPTS, 0, 0n, client.Receipts.encode({ receipts }).finish())]);
   await eventually('SELF', () => {
     take();

@@ -56,6 +56,7 @@ export class SelfState {
         deliveredSeq: 0n,
         readSeq: BigInt(readSeq),
         readEpoch: BigInt(readEpoch),
+        thread: 0n,
       })),
       mutes: page.mutes.map(({ conversation, untilMs }) => ({ conversation, untilMs: BigInt(untilMs) })),
       drafts: page.drafts.map(({ conversation, text, atMs }) => ({

@@ -16,6 +16,7 @@ function entry(fields: Partial<Extra>, text = ''): SpecialEntry {
     kind: 'message',
     version: 9,
     target: 0,
+    thread: 0,
     quote: undefined,
     retraction: undefined,
     range: undefined,

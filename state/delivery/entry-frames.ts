@@ -49,6 +49,7 @@ function encode(entry: SpecialEntry, nameOf: NameOf): Uint8Array {
     version,
     target,
     reason: extra.reason,
+    thread: extra.thread,
   });
 }
 
@@ -62,13 +63,14 @@ function isFlat({ quote, retraction, range, system, bare: isBare }: Extra): bool
 
 /** Returns an entry without what it says about another message. */
 function bare(entry: SpecialEntry): SpecialEntry {
-  const { kind, version, retraction, system } = entry.extra;
+  const { kind, version, thread, retraction, system } = entry.extra;
   const extra = {
     kind,
     version,
     retraction,
     system,
     target: 0,
+    thread,
     quote: undefined,
     range: undefined,
     reason: '',

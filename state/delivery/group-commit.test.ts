@@ -75,7 +75,14 @@ function named(letter: string, count: number, from = 1): string[] {
 }
 
 describe('group commit: entries that are no plain texts', () => {
-  const PIN = { kind: 'pin', target: 1, targetClientMsgId: '', range: undefined, reason: '' } as const;
+  const PIN = {
+    kind: 'pin',
+    target: 1,
+    thread: 0,
+    targetClientMsgId: '',
+    range: undefined,
+    reason: '',
+  } as const;
 
   test('each is charged as four rows of its user’s turn and of the batch', async () => {
     const queue = new Queue({ turnRows: 9, batchRows: 22 });

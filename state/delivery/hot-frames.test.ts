@@ -30,9 +30,10 @@ describe('hot frames', () => {
           kind: fc.integer({ min: 0, max: 300 }),
           version: optional,
           target: optional,
+          thread: optional,
           reason: text,
         }),
-        (key, seq, id, sender, from, msg, body, at, { kind, version, target, reason }) => {
+        (key, seq, id, sender, from, msg, body, at, { kind, version, target, thread, reason }) => {
           const frame = encodeMessageFrame({
             conversation: key,
             seq,
@@ -48,6 +49,7 @@ describe('hot frames', () => {
             kind,
             version,
             target,
+            thread,
             reason,
           });
           const payload = client.Message.encode(
@@ -63,6 +65,7 @@ describe('hot frames', () => {
               version: BigInt(version),
               target: BigInt(target),
               reason,
+              thread: BigInt(thread),
             }),
           ).finish();
           expect(Buffer.from(frame)).toEqual(Buffer.from(encodeFrame(FrameType.MESSAGE, 0, key, payload)));

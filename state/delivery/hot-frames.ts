@@ -45,6 +45,8 @@ export interface MessageFields {
   readonly target: number;
   /** Of a retraction; empty: none. */
   readonly reason: string;
+  /** Seq of the root of the thread that it is a reply in; 0: none. */
+  readonly thread: number;
 }
 
 /** Encodes the DELIVER record of a SENT frame for its sender. */
@@ -97,7 +99,8 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
     numberSize(message.kind) +
     numberSize(message.version) +
     numberSize(message.target) +
-    stringSize(reasonBytes);
+    stringSize(reasonBytes) +
+    (message.thread === 0 ? 0 : 2 + varintSize(message.thread));
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payload);
   let at = writeHeader(frame, 0, FrameType.MESSAGE, 0, message.conversation, payload);
   frame[at++] = 0x08;
@@ -114,7 +117,13 @@ export function encodeMessageFrame(message: MessageFields): Uint8Array {
   at = writeNumber(frame, at, 0x40, message.kind);
   at = writeNumber(frame, at, 0x48, message.version);
   at = writeNumber(frame, at, 0x50, message.target);
-  writeString(frame, at, 0x72, message.reason, reasonBytes);
+  at = writeString(frame, at, 0x72, message.reason, reasonBytes);
+  if (message.thread !== 0) {
+    // Field numbers from 16 on take two bytes.
+    frame[at] = 0x88;
+    frame[at + 1] = 0x01;
+    writeVarint(frame, at + 2, message.thread);
+  }
   return frame;
 }
 

@@ -48,8 +48,13 @@ export class ReceiptNews {
   /** Cursors were stored. */
   moved(moves: readonly CursorMove[]): void {
     const { locations, watches } = this.#options;
-    for (const { conversation, user, device, readSeq, readEpoch = 0 } of moves) {
+    for (const { conversation, user, device, readSeq, readEpoch = 0, thread = 0 } of moves) {
       const hasRead = (readSeq > 0 || readEpoch > 0) && locations.hasSeveral(user);
+      if (thread > 0) {
+        // Nobody else is told how far a thread was read.
+        if (hasRead) this.#tellDevices({ conversation, user, readSeq, readEpoch, thread }, device);
+        continue;
+      }
       if (hasRead || watches.hasConversation(conversation))
         this.#add({ conversation, user, device, hasRead });
     }
@@ -82,7 +87,7 @@ export class ReceiptNews {
       const receipts = await store.receiptsOf([...moved.values()]);
       for (const receipt of receipts) {
         const news = moved.get(`${receipt.conversation}/${receipt.user}`);
-        if (news?.hasRead) this.#tellDevices(receipt, news.device);
+        if (news?.hasRead) this.#tellDevices({ ...receipt, thread: 0 }, news.device);
       }
       await this.#tellWatchers(receipts);
     } catch (error) {
@@ -121,11 +126,24 @@ export class ReceiptNews {
     }
   }
 
-  #tellDevices({ conversation, user, readSeq, readEpoch }: ShownReceipt, device: string | undefined): void {
-    const reads = [
-      { conversation, deliveredSeq: 0n, readSeq: BigInt(readSeq), readEpoch: BigInt(readEpoch) },
-    ];
-    this.#options.fanout.announceToDevices(user, selfFrame({ reads }), device);
+  #tellDevices(
+    {
+      conversation,
+      user,
+      readSeq,
+      readEpoch,
+      thread,
+    }: Omit<ShownReceipt, 'shown'> & { readonly thread: number },
+    device: string | undefined,
+  ): void {
+    const read = {
+      conversation,
+      deliveredSeq: 0n,
+      readSeq: BigInt(readSeq),
+      readEpoch: BigInt(readEpoch),
+      thread: BigInt(thread),
+    };
+    this.#options.fanout.announceToDevices(user, selfFrame({ reads: [read] }), device);
   }
 }
 

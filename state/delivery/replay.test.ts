@@ -13,6 +13,7 @@ const EDIT: Extra = {
   kind: 'edit',
   version: 4,
   target: 2,
+  thread: 0,
   quote: undefined,
   retraction: undefined,
   range: undefined,

@@ -127,5 +127,6 @@ function encodePlain(message: Message, senderName: string): Uint8Array {
     version: 0,
     target: 0,
     reason: '',
+    thread: 0,
   });
 }

@@ -30,9 +30,15 @@ describe('a SEND', () => {
     expect(parse(encode({ text: 'x', kind: 0, replyTo: 0n })).parser.entry).toBeUndefined();
   });
 
-  const none = { target: 0, targetClientMsgId: '', range: undefined, reason: '' };
+  const none = { target: 0, thread: 0, targetClientMsgId: '', range: undefined, reason: '' };
   test.each([
     ['a reply', { text: 'x', replyTo: 5n }, { ...none, kind: 'message', target: 5 }],
+    ['a reply in a thread', { text: 'x', thread: 5n }, { ...none, kind: 'message', thread: 5 }],
+    [
+      'a reply in a thread far up',
+      { text: 'x', thread: WIDE - 1n },
+      { ...none, kind: 'message', thread: Number(WIDE - 1n) },
+    ],
     ['an edit', { kind: ENTRY_KIND_EDIT, text: 'x', target: 5n }, { ...none, kind: 'edit', target: 5 }],
     [
       'an edit of a message without a seq',
@@ -124,6 +130,11 @@ describe('a SEND', () => {
     ['a pin by client_msg_id', { kind: ENTRY_KIND_PIN, targetClientMsgId: 'd' }, 'ARGUMENT_INVALID'],
     ['a pin of a range', { kind: ENTRY_KIND_PIN, range: range({}) }, 'ARGUMENT_INVALID'],
     ['a pin with a text', { kind: ENTRY_KIND_PIN, target: 1n, text: 'x' }, 'ARGUMENT_INVALID'],
+    ['a thread that no seq can be', { text: 'x', thread: WIDE }, 'ARGUMENT_INVALID'],
+    ['a thread with a quote', { text: 'x', thread: 1n, replyTo: 1n }, 'ARGUMENT_INVALID'],
+    ['a thread with a target', { text: 'x', thread: 1n, target: 1n }, 'ARGUMENT_INVALID'],
+    ['an edit in a thread', { kind: ENTRY_KIND_EDIT, text: 'x', target: 1n, thread: 1n }, 'ARGUMENT_INVALID'],
+    ['a thread without a text', { thread: 1n }, 'TEXT_EMPTY'],
     ['a message with a target', { text: 'x', target: 1n }, 'ARGUMENT_INVALID'],
     ['a message with a range', { text: 'x', range: range({}) }, 'ARGUMENT_INVALID'],
     ['a message with a reason', { text: 'x', reason: 'r' }, 'ARGUMENT_INVALID'],
@@ -146,7 +157,6 @@ describe('a SEND', () => {
   });
 
   test.each([
-    ['a thread', 0x48, 1],
     ['attachments', 0x52, 0],
     ['a ciphertext', 0x5a, 0],
     ['reactions', 0x62, 0],
@@ -154,7 +164,7 @@ describe('a SEND', () => {
     expect(parse(withBytes(...bytes)).fault).toBe('ARGUMENT_INVALID');
   });
 
-  test.each(['thread', 'attachments', 'ciphertext', 'reactions'])('%s in JSON: is refused', (name) => {
+  test.each(['attachments', 'ciphertext', 'reactions'])('%s in JSON: is refused', (name) => {
     const send = (value: unknown) =>
       frameFromJson(JSON.stringify({ type: 'SEND', client_msg_id: 'c', text: 'x', [name]: value }));
     const faults = [[], '5', {}, 0, null].map(

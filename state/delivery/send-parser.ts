@@ -15,9 +15,13 @@ const TAG_TEXT = 0x12;
 /** Wire type 0. */
 const TAG_KIND = 0x18;
 const TAG_TARGET = 0x20;
-/** Field numbers: up to `range`, and up to the last one that is kept for what is not served yet. */
-const LAST_FIELD = 8;
+const TAG_THREAD = 0x48;
+/** Field numbers: up to `thread`, and up to the last one that is kept for what is not served yet. */
+const LAST_FIELD = 9;
 const LAST_KEPT_FIELD = 12;
+/** Sets of fields, a bit each: those that are numbers, and those that are kept. */
+const NUMBERS = (1 << (TAG_KIND >>> 3)) | (1 << (TAG_TARGET >>> 3)) | (1 << (TAG_THREAD >>> 3));
+const KEPT_FIELDS = (2 << LAST_KEPT_FIELD) - (2 << LAST_FIELD);
 /** Throws at what is no UTF-8. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const MAX_ID = 2n ** 63n - 1n;
@@ -70,10 +74,12 @@ export class SendParser {
     let idLength = 0;
     let textAt = 0;
     let textLength = 0;
-    let lastField = 0;
+    // A bit for each beyond those of a plain message.
+    let fields = 0;
     // Of an entry that has no more than these.
     let kind = 0;
     let target = 0;
+    let thread = 0;
     while (this.#at < this.#end) {
       const tag = this.#varint();
       if (tag === TAG_CLIENT_MSG_ID || tag === TAG_TEXT) {
@@ -92,8 +98,9 @@ export class SendParser {
         if (!this.#skip(tag)) return 'FRAME_INVALID';
         if (tag === TAG_KIND) kind = this.#numberAt(valueAt);
         else if (tag === TAG_TARGET) target = this.#numberAt(valueAt);
+        else if (tag === TAG_THREAD) thread = this.#numberAt(valueAt);
         const field = tag >>> 3;
-        if (field > lastField && field <= LAST_KEPT_FIELD) lastField = field;
+        if (field <= LAST_KEPT_FIELD) fields |= 1 << field;
       }
     }
     if (idLength < 1 || idLength > MAX_CLIENT_MSG_ID_BYTES) return 'CLIENT_MSG_ID_INVALID';
@@ -103,10 +110,10 @@ export class SendParser {
     this.clientMsgId = clientMsgId;
     this.clientMsgIdBytes = idLength;
     if (textLength > this.#maxTextBytes) return 'TEXT_TOO_LONG';
-    if (lastField > LAST_FIELD) return this.#invalid('A field of SEND that is kept for later versions');
-    if (lastField > 0) {
-      const fault =
-        lastField <= TAG_TARGET >>> 3 && this.#isNumbers(kind, target) ? undefined : this.#parseEntry(at);
+    if ((fields & KEPT_FIELDS) !== 0) return this.#invalid('A field of SEND that is kept for later versions');
+    if (fields !== 0) {
+      const isShort = (fields & ~NUMBERS) === 0 && this.#isNumbers(kind, target, thread);
+      const fault = isShort ? undefined : this.#parseEntry(at);
       if (fault !== undefined) return fault;
     }
     if (textLength === 0) return this.#takesText() ? 'TEXT_EMPTY' : undefined;
@@ -120,11 +127,12 @@ export class SendParser {
     return this.entry === undefined || this.entry.kind === 'message' || this.entry.kind === 'edit';
   }
 
-  /** Takes an entry that has only a kind and the seq of its target, as most have. Returns whether it is one. */
-  #isNumbers(kind: number, target: number): boolean {
+  /** Takes an entry that has only a kind and the seq of its target, or of its thread, as most have. Returns whether it is one. */
+  #isNumbers(kind: number, target: number, thread: number): boolean {
     const name = KINDS[kind];
-    if (name === undefined || name === 'message' || target <= 0) return false;
-    this.entry = { kind: name, target, targetClientMsgId: '', range: undefined, reason: '' };
+    if (name === undefined) return false;
+    if (name === 'message' ? thread <= 0 || target !== 0 : target <= 0 || thread !== 0) return false;
+    this.entry = { kind: name, target, thread, targetClientMsgId: '', range: undefined, reason: '' };
     return true;
   }
 
@@ -136,12 +144,13 @@ export class SendParser {
     } catch {
       return 'FRAME_INVALID';
     }
-    const { kind, target, targetClientMsgId, replyTo, reason, range } = send;
+    const { kind, target, targetClientMsgId, replyTo, thread, reason, range } = send;
     const name = KINDS[kind];
     if (name === undefined) return this.#invalid('The kind of the entry');
     const wrong = faultOf(name, send);
     if (wrong !== undefined) return this.#invalid(wrong);
-    if (target > MAX_SEQ || replyTo > MAX_SEQ) return this.#invalid('The seq of the target');
+    if (target > MAX_SEQ || replyTo > MAX_SEQ || thread > MAX_SEQ)
+      return this.#invalid('The seq of the target');
     if (Buffer.byteLength(targetClientMsgId) > MAX_CLIENT_MSG_ID_BYTES || targetClientMsgId.includes('\0'))
       return this.#invalid('target_client_msg_id');
     if (Buffer.byteLength(reason) > MAX_REASON_BYTES || reason.includes('\0'))
@@ -150,10 +159,11 @@ export class SendParser {
       );
     const senderRange = range && toRange(range);
     if (range !== undefined && senderRange === undefined) return this.#invalid('The range');
-    if (name === 'message' && replyTo === 0n) return undefined;
+    if (name === 'message' && replyTo === 0n && thread === 0n) return undefined;
     this.entry = {
       kind: name,
       target: Number(name === 'message' ? replyTo : target),
+      thread: Number(thread),
       targetClientMsgId,
       range: senderRange,
       reason,
@@ -251,7 +261,7 @@ const TARGETS: Readonly<Record<DraftEntry['kind'], readonly ('seq' | 'clientMsgI
 /** Returns what an entry of this kind has or lacks against the rules; undefined if it is right. */
 function faultOf(
   kind: DraftEntry['kind'],
-  { target, targetClientMsgId, replyTo, reason, range }: client.Send,
+  { target, targetClientMsgId, replyTo, thread, reason, range }: client.Send,
 ): string | undefined {
   const given = [
     target > 0n && ('seq' as const),
@@ -262,6 +272,8 @@ function faultOf(
   if (given.length !== Math.min(1, allowed.length) || given.some((each) => !allowed.includes(each)))
     return `The target of an entry of the kind ${kind.toUpperCase()}`;
   if (replyTo > 0n && kind !== 'message') return 'reply_to in an entry other than a MESSAGE';
+  if (thread > 0n && kind !== 'message') return 'thread in an entry other than a MESSAGE';
+  if (thread > 0n && replyTo > 0n) return 'thread together with reply_to';
   if (reason !== '' && kind !== 'retract') return 'A reason in an entry other than a RETRACT';
   return undefined;
 }

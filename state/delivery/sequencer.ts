@@ -254,6 +254,7 @@ export class Sequencer {
           version: 0,
           target: 0,
           reason: '',
+          thread: 0,
         });
       const { pushed, skipped } = fanout.publish({
         conversation,
@@ -293,12 +294,13 @@ export class Sequencer {
     { senderName }: SendOrigin,
   ): ReturnType<typeof encodeEntry> {
     const { conversation, sender, clientMsgId, text, entry } = draft;
-    const { kind, range, reason } = entry as DraftEntry;
+    const { kind, thread, range, reason } = entry as DraftEntry;
     if (range !== undefined) this.#options.onErasable();
     const extra = {
       kind,
       version: seq,
       target,
+      thread,
       quote,
       retraction: undefined,
       range,

@@ -38,7 +38,7 @@ function collector<T>(w: FakeWorker, type: number, decode: (payload: Uint8Array)
 }
 
 function report(w: FakeWorker, conn: number, deliveredSeq: bigint, readSeq: bigint): void {
-  const receipts = [{ conversation: ROOM, deliveredSeq, readSeq, readEpoch: 0n }];
+  const receipts = [{ conversation: ROOM, deliveredSeq, readSeq, readEpoch: 0n, thread: 0n }];
   w.frames([conn, encodeFrame(FrameType.RECEIPTS, 0, 0n, client.Receipts.encode({ receipts }).finish())]);
 }
 

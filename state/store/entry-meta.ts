@@ -27,7 +27,7 @@ export interface EntryMeta {
 const NO_META: EntryMeta = { reason: '', range: undefined, system: undefined, by: undefined };
 
 /** Returns the meta of an entry to be appended; null: it has none. */
-export function metaOfDraft({ reason, range }: DraftEntry): string | null {
+export function metaOfDraft({ reason, range }: Pick<DraftEntry, 'reason' | 'range'>): string | null {
   if (reason === '' && range === undefined) return null;
   const meta: MetaJson = {
     ...(reason !== '' && { reason }),

@@ -45,10 +45,11 @@ export function storableDraft(draft: Draft): Draft {
   return { ...draft, conversation, clientMsgId, text, entry };
 }
 
-function storableEntry({ kind, target, targetClientMsgId, range, reason }: DraftEntry): DraftEntry {
+function storableEntry({ kind, target, thread, targetClientMsgId, range, reason }: DraftEntry): DraftEntry {
   return {
     kind,
     target: storableSeq(target),
+    thread: storableSeq(thread),
     targetClientMsgId: storableText(targetClientMsgId),
     range: range && {
       sender: storableId(range.sender),
@@ -62,13 +63,14 @@ function storableEntry({ kind, target, targetClientMsgId, range, reason }: Draft
 /** Returns the moves without empty ones. */
 export function storableMoves(moves: readonly CursorMove[]): Required<CursorMove>[] {
   return moves
-    .map(({ user, device, conversation, deliveredSeq, readSeq, readEpoch = 0 }) => ({
+    .map(({ user, device, conversation, deliveredSeq, readSeq, readEpoch = 0, thread = 0 }) => ({
       user,
       device: storableText(device),
       conversation: storableId(conversation),
       deliveredSeq: storableSeq(deliveredSeq),
       readSeq: storableSeq(readSeq),
       readEpoch: storableSeq(readEpoch),
+      thread: storableSeq(thread),
     }))
     .filter(({ deliveredSeq, readSeq, readEpoch }) => deliveredSeq > 0 || readSeq > 0 || readEpoch > 0);
 }

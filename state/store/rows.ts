@@ -9,6 +9,7 @@ import {
   type Gone,
   type Message,
   type Quote,
+  THREAD_REPLY,
   type UserConversation,
 } from './store.ts';
 
@@ -31,6 +32,7 @@ export interface ConversationRow {
   readonly pins_version: bigint;
   readonly active_at_ms: bigint;
   readonly unread: bigint;
+  readonly threads_unread: bigint;
   readonly muted_until_ms: bigint;
 }
 
@@ -68,6 +70,7 @@ export function toConversation(row: ConversationRow): UserConversation {
     pinsVersion: Number(row.pins_version),
     activeAtMs: Number(row.active_at_ms),
     unread: Number(row.unread),
+    threadsUnread: Number(row.threads_unread),
     mutedUntilMs: Number(row.muted_until_ms),
   };
 }
@@ -110,6 +113,7 @@ export interface FoldedRow extends MessageRow {
   readonly retracted_at_ms: bigint | null;
   readonly retracted_meta: string | null;
   readonly target: bigint | null;
+  readonly thread: bigint | null;
   readonly meta: string | null;
   /** Null: the target is gone. */
   readonly target_sender: UserId | null;
@@ -126,10 +130,11 @@ export interface ReadBounds {
 
 /** Converts a row to an entry as a reader with these bounds sees it. */
 export function toEntry(row: FoldedRow, bounds: ReadBounds): Message {
-  const kind = ENTRY_KINDS[Number(row.kind)];
+  const kind = Number(row.kind) === THREAD_REPLY ? 'message' : ENTRY_KINDS[Number(row.kind)];
   if (kind === undefined) throw new Error(`entry ${row.conversation}/${row.seq} has the kind ${row.kind}`);
   const entry = toMessage(row);
-  const none = { ...NO_EXTRA, kind, version: Number(row.version ?? row.seq) };
+  const thread = Number(row.thread ?? 0);
+  const none = { ...NO_EXTRA, kind, version: Number(row.version ?? row.seq), thread };
   if (kind === 'message') return { ...entry, extra: extraOfMessage(row, none, bounds) };
   const { system, by = entry.sender, reason, range } = parseMeta(row.meta);
   if (kind === 'system') return { ...entry, sender: by, clientMsgId: '', extra: { ...none, system } };
@@ -151,6 +156,7 @@ export function toEntry(row: FoldedRow, bounds: ReadBounds): Message {
 /** What most entries have not. */
 export const NO_EXTRA = {
   target: 0,
+  thread: 0,
   quote: undefined,
   retraction: undefined,
   range: undefined,
@@ -169,7 +175,8 @@ function extraOfMessage(row: FoldedRow, none: Extra, bounds: ReadBounds): Extra 
       retraction: { seq, ...by, reason: parseMeta(row.retracted_meta).reason },
     };
   }
-  if (Number(row.target ?? 0) === 0) return none.version === Number(row.seq) ? undefined : none;
+  if (Number(row.target ?? 0) === 0)
+    return none.version === Number(row.seq) && none.thread === 0 ? undefined : none;
   const quote = toQuote(row, bounds);
   return quote === undefined ? { ...none, bare: true } : { ...none, target: quote.seq, quote };
 }

@@ -146,6 +146,8 @@ export interface UserConversation extends Conversation {
    * retracted; at most MAX_UNREAD, see repositories/unread.ts.
    */
   readonly unread: number;
+  /** Number of threads that the user follows with unread replies; at most MAX_UNREAD. */
+  readonly threadsUnread: number;
   readonly role: Role;
   /** As in Mute. */
   readonly mutedUntilMs: number;
@@ -251,6 +253,9 @@ export const MAX_MEMBER_CHANGES = 5000;
 export const ENTRY_KINDS = ['message', 'edit', 'retract', 'pin', 'unpin', 'system'] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
+/** Number in the store of a message that is a reply in a thread: no other reader of the timeline counts it. */
+export const THREAD_REPLY = 8;
+
 /** The messages of one sender with fromSeq <= seq <= toSeq. */
 export interface SenderRange {
   readonly sender: UserId;
@@ -304,6 +309,48 @@ export interface Message {
   readonly atMs: number;
   /** What a plain message has not; undefined for one that nothing has changed. */
   readonly extra: Extra | undefined;
+  /** In a page of the timeline: of a message that is the root of a thread. */
+  readonly threadSummary?: ThreadSummary;
+}
+
+/** A thread as one of its readers sees it. */
+export interface ThreadSummary {
+  /** Number of replies that are kept. */
+  readonly replies: number;
+  readonly lastSeq: number;
+  /** Unix time, ms. */
+  readonly lastAtMs: number;
+  /** What the user has of a thread that they follow; undefined: they do not. */
+  readonly following: ThreadCursor | undefined;
+}
+
+export interface ThreadCursor {
+  /** At most MAX_UNREAD, as UserConversation.unread. */
+  readonly unread: number;
+  readonly readSeq: number;
+  readonly readEpoch: number;
+}
+
+/** A thread that a user follows. */
+export interface FollowedThread {
+  readonly conversation: ConversationId;
+  /** Seq of the root. */
+  readonly seq: number;
+  /** Folded; undefined: it is no longer kept. */
+  readonly root: Message | undefined;
+  /** Undefined: there is no reply. */
+  readonly summary: ThreadSummary | undefined;
+  /** The last reply, as ListedConversation.lastMessage. */
+  readonly last: Message | undefined;
+}
+
+/** A page of the replies of a thread; as HistoryPage, but the seqs have holes. */
+export interface ThreadPage extends Omit<FollowedThread, 'last'> {
+  readonly messages: readonly Message[];
+  readonly more: boolean;
+  readonly moreAfter: boolean;
+  readonly asOf: number;
+  readonly anchorSeq: number;
 }
 
 /** What an entry has beyond a plain message. */
@@ -313,6 +360,8 @@ export interface Extra {
   readonly version: number;
   /** 'edit', 'retract', 'pin', 'unpin': seq of the message; 'message': of the one that it quotes; 0: none. */
   readonly target: number;
+  /** 'message' that is a reply in a thread: seq of the root; 0: none. */
+  readonly thread: number;
   readonly quote: Quote | undefined;
   readonly retraction: Retraction | undefined;
   readonly range: SenderRange | undefined;
@@ -341,6 +390,8 @@ export interface DraftEntry {
   readonly kind: Exclude<EntryKind, 'system'>;
   /** Seq of the message that it concerns, or quotes; 0: `targetClientMsgId` or `range` names it. */
   readonly target: number;
+  /** 'message' without a target: seq of the root of the thread that it is a reply in; 0: none. */
+  readonly thread: number;
   /** 'edit', 'retract': client_msg_id of a message of the same sender; empty: none. */
   readonly targetClientMsgId: string;
   /** 'retract': the messages of a range; it ends below the entry's own seq all the same. */
@@ -385,7 +436,8 @@ export const REFUSAL_MS = 600_000;
  * Why a draft was not appended. NOT_A_MEMBER: the conversation does not exist or the sender is not in it.
  * MESSAGE_UNSTORABLE: the engine rejects its content. The others are checked in this order:
  * TARGET_NOT_FOUND: no such message, or the sender may not read it (of a range, from its start on). TARGET_EXPIRED: it is at or below the floor.
- * TARGET_INVALID: it is not a message ('edit', 'system' …). TARGET_RETRACTED. NOT_AUTHOR: an edit of another's message.
+ * TARGET_INVALID: it is not a message ('edit', 'system' …). THREAD_NESTED: the root of a thread is a reply in one. TARGET_RETRACTED:
+ * but the root of a thread may be. NOT_AUTHOR: an edit of another's message.
  * ROLE_TOO_LOW: a retraction of another's message, or a pin. EDIT_TOO_LATE. PINS_FULL. RANGES_FULL: see MAX_RANGES.
  */
 export type SendRefusal =
@@ -394,6 +446,7 @@ export type SendRefusal =
   | 'TARGET_NOT_FOUND'
   | 'TARGET_EXPIRED'
   | 'TARGET_INVALID'
+  | 'THREAD_NESTED'
   | 'TARGET_RETRACTED'
   | 'NOT_AUTHOR'
   | 'ROLE_TOO_LOW'
@@ -452,6 +505,8 @@ export interface CursorMove {
   readonly readSeq: number;
   /** @default 0 */
   readonly readEpoch?: number;
+  /** Seq of a root: the read cursor is that of the thread, if the user follows it. @default 0, the timeline */
+  readonly thread?: number;
 }
 
 /** The cursors of a member. */
@@ -775,6 +830,36 @@ export interface LogStore {
   evidenceOf(conversation: ConversationId, nowMs: number): Promise<readonly Evidence[]>;
 }
 
+/** Threads, and who follows them. What the user may not read the root of counts as none. */
+export interface ThreadStore {
+  /** Reads a page of replies. TARGET_NOT_FOUND: the root is no message of the timeline that the user may read. */
+  threadOf(
+    conversation: ConversationId,
+    by: AccessCheck,
+    root: number,
+    point: Exclude<HistoryPoint, { readonly at: 'date' }>,
+    limit: number,
+  ): Promise<ThreadPage | Refusal | 'TARGET_NOT_FOUND'>;
+  /**
+   * Lists the threads that a user follows by descending activity, of all conversations or of one.
+   *
+   * @param after `next` of the page before; empty: the first
+   */
+  followedThreads(
+    user: UserId,
+    conversation: ConversationId | undefined,
+    after: string,
+    limit: number,
+  ): Promise<Page<FollowedThread>>;
+  /** Follows a thread from its end on, or no longer; idempotent. TARGET_NOT_FOUND: as `threadOf`. */
+  followThread(
+    conversation: ConversationId,
+    by: AccessCheck,
+    root: number,
+    follows: boolean,
+  ): Promise<{ readonly follows: boolean } | Refusal | 'TARGET_NOT_FOUND'>;
+}
+
 /** Cursors of devices and users. */
 export interface CursorStore {
   /** Moves cursors forward; moves of non-members or backwards are ignored. */
@@ -782,12 +867,19 @@ export interface CursorStore {
   /**
    * Sets the read cursor of a user and returns the conversation. CURSOR_BEYOND_END: there is no such entry yet.
    * CURSOR_EPOCH_OLD: the cursor has a greater epoch. A lower seq of the same epoch changes nothing.
+   * TARGET_NOT_FOUND: the user does not follow the thread.
    */
   markRead(
     conversation: ConversationId,
     by: AccessCheck,
-    cursor: { readonly readSeq: number; readonly readEpoch: number; readonly device: string },
-  ): Promise<UserConversation | Refusal | 'CURSOR_BEYOND_END' | 'CURSOR_EPOCH_OLD'>;
+    cursor: {
+      readonly readSeq: number;
+      readonly readEpoch: number;
+      readonly device: string;
+      /** As in CursorMove. */
+      readonly thread?: number;
+    },
+  ): Promise<UserConversation | Refusal | 'CURSOR_BEYOND_END' | 'CURSOR_EPOCH_OLD' | 'TARGET_NOT_FOUND'>;
   /** Returns the cursors of members, and what others are shown of them; users who are no members have none. */
   receiptsOf(
     members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],
@@ -940,6 +1032,7 @@ export interface Store
     RoomStore,
     ConversationStore,
     LogStore,
+    ThreadStore,
     CursorStore,
     SelfStore,
     PresenceStore,

@@ -258,6 +258,7 @@ describe.each(ENGINES)('a database of 0.2.0 on %s', (engine, makeScratch) => {
     const entry = (fields: Partial<DraftEntry>): DraftEntry => ({
       kind: 'message',
       target: 0,
+      thread: 0,
       targetClientMsgId: '',
       range: undefined,
       reason: '',

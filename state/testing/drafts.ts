@@ -12,7 +12,14 @@ export function draft(
 ): Draft {
   last++;
   const { entry, ...fields } = given;
-  const none = { kind: 'message', target: 0, targetClientMsgId: '', range: undefined, reason: '' } as const;
+  const none = {
+    kind: 'message',
+    target: 0,
+    thread: 0,
+    targetClientMsgId: '',
+    range: undefined,
+    reason: '',
+  } as const;
   return {
     conversation,
     id: last as MessageId,

@@ -41,6 +41,7 @@ const EVERYTHING = {
 const NO_ENTRY: DraftEntry = {
   kind: 'message',
   target: 0,
+  thread: 0,
   targetClientMsgId: '',
   range: undefined,
   reason: '',

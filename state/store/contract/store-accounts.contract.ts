@@ -225,6 +225,7 @@ export function describeAccounts(nodes: () => Nodes): void {
         const entry = {
           kind: 'retract',
           target: 0,
+          thread: 0,
           targetClientMsgId: '',
           range: { sender: other, fromSeq: 2, toSeq: 2 },
           reason: '',

@@ -52,6 +52,7 @@ class Cast {
     const entry: DraftEntry = {
       kind: kind ?? 'message',
       target: target ?? reply_to ?? 0,
+      thread: 0,
       targetClientMsgId: '',
       range: range && { sender: this.id(range.sender), fromSeq: range.from_seq, toSeq: range.to_seq },
       reason: reason ?? '',

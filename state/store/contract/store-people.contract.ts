@@ -172,6 +172,7 @@ export function describePeople(nodes: () => Nodes): void {
         pinsVersion: 0,
         activeAtMs: expect.any(Number) as number,
         unread: 0,
+        threadsUnread: 0,
         readEpoch: 0,
         mutedUntilMs: 0,
         isNew: true,

@@ -19,6 +19,7 @@ import { describePresence } from './store-presence.contract.ts';
 import { describeRoles } from './store-roles.contract.ts';
 import { describeSelf } from './store-self.contract.ts';
 import { describeSync } from './store-sync.contract.ts';
+import { describeThreads } from './store-threads.contract.ts';
 
 /** Runs the suite on an empty database. */
 export function describeStore(engine: string, makeScratch: () => Promise<Scratch>): void {
@@ -51,6 +52,7 @@ export function describeStore(engine: string, makeScratch: () => Promise<Scratch
     describeHistory(() => nodes);
     describeLists(() => nodes);
     describeSystem(() => nodes);
+    describeThreads(() => nodes);
     describeSelf(() => nodes);
     describePresence(() => nodes);
 

@@ -19,6 +19,7 @@ function draft(clientMsgId: string, entry?: Partial<DraftEntry>, sender = ANN, c
     entry: entry && {
       kind: 'edit',
       target: 0,
+      thread: 0,
       targetClientMsgId: '',
       range: undefined,
       reason: '',

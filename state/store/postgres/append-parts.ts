@@ -26,7 +26,7 @@ interface Filled {
  * Returns the part of each draft, from 0, to be appended one after another; undefined: all are one part, as nearly always.
  * Within a part
  *
- * - at most one entry edits, retracts, pins or unpins a message, and nothing else there quotes it;
+ * - at most one entry edits, retracts, pins or unpins a message, and nothing else there quotes it or replies in its thread;
  * - no entry concerns a message of the same part;
  * - of a conversation, at most one entry pins or unpins, and none changes another message before it;
  * - the entries of a conversation have one time, as all of a batch nearly always have.
@@ -37,7 +37,8 @@ interface Filled {
 export function partsOf(drafts: readonly Draft[]): number[] | undefined {
   const special = drafts.filter(({ entry }) => entry !== undefined);
   const hasOneTime = drafts.every(({ atMs }) => atMs === drafts[0]?.atMs);
-  if (hasOneTime && special.length < 2 && special[0]?.entry?.target !== 0) return undefined;
+  if (hasOneTime && special.length < 2 && (special[0]?.entry?.target || special[0]?.entry?.thread) !== 0)
+    return undefined;
   const conversations = new Map<ConversationId, Filled>();
   for (const { conversation, atMs } of hasOneTime ? special : drafts)
     if (!conversations.has(conversation)) conversations.set(conversation, newFilled(0, atMs));
@@ -59,10 +60,11 @@ export function partsOf(drafts: readonly Draft[]): number[] | undefined {
 function isInConflict(
   filled: Filled,
   draft: Draft,
-  { kind, target, targetClientMsgId, range }: DraftEntry,
+  { kind, target: concerned, thread, targetClientMsgId, range }: DraftEntry,
 ): boolean {
   const { changed, quoted, sent, named, pins } = filled;
   const isPin = kind === 'pin' || kind === 'unpin';
+  const target = thread || concerned;
   // A range may concern any message, and one that is named by client_msg_id any that is named by its seq.
   if (filled.range) return true;
   if (range !== undefined) return sent.size > 0;
@@ -77,7 +79,7 @@ function add(filled: Filled, draft: Draft): void {
   filled.sent.add(nameOf(draft, draft.clientMsgId));
   if (entry === undefined) return;
   if (entry.range !== undefined) filled.range = true;
-  else if (entry.kind === 'message') filled.quoted.add(entry.target);
+  else if (entry.kind === 'message') filled.quoted.add(entry.thread || entry.target);
   else if (entry.target > 0) filled.changed.add(entry.target);
   else filled.named.add(nameOf(draft, entry.targetClientMsgId));
   if (entry.kind === 'pin' || entry.kind === 'unpin') filled.pins = true;

@@ -16,6 +16,7 @@ import {
   type Quote,
   type SenderRange,
   type SendRefusal,
+  THREAD_REPLY,
 } from '../store.ts';
 
 /** The one row of gochat_append: array literals, null for an empty array. */
@@ -134,12 +135,12 @@ export class AppendBatch {
         ${integerArray(this.#senders)}::bigint[], ${integerArray(this.#offsets)}::bigint[],
         ${textArray(drafts.map((draft) => draft.clientMsgId))}::text[],
         ${integerArray(drafts.map((draft) => draft.id))}::bigint[],
-        ${textArray(drafts.map((draft) => (kindNumber(draft) === 0 ? draft.text : '')))}::text[],
+        ${textArray(drafts.map((draft) => (isMessage(draft) ? draft.text : '')))}::text[],
         ${positions?.length ? integerArray(positions) : null}::bigint[],
         ${ofParts((part) => part.message)}::bigint[], ${ofParts((part) => part.skips)}::bigint[],
         ${isPlain ? null : integerArray(drafts.map(kindNumber))}::smallint[],
         ${ofSpecials(({ position }) => position)}::bigint[], ${ofSpecials(({ skips }) => skips)}::bigint[],
-        ${ofSpecials(({ entry }) => (entry.range ? 0 : entry.target))}::bigint[],
+        ${ofSpecials(({ entry }) => (entry.range ? 0 : entry.thread || entry.target))}::bigint[],
         ${texts(({ entry }) => (entry.target === 0 && entry.targetClientMsgId) || null)}::text[],
         ${texts(({ entry, text }) => (entry.kind === 'edit' ? text : null))}::text[],
         ${texts(({ entry }) => metaOfDraft(entry))}::text[],
@@ -260,7 +261,7 @@ class Committed {
     this.#memberVersions = numbers(row.member_versions);
     const targets = numbers(row.targets);
     for (const [i, { position, entry }] of specials.entries())
-      if (entry.range === undefined) this.#targets.set(position - 1, targets[i] as number);
+      if (entry.range === undefined && !entry.thread) this.#targets.set(position - 1, targets[i] as number);
     if (row.quotes !== null)
       for (const quote of JSON.parse(row.quotes) as QuoteJson[]) this.#quotes.set(quote[0] - 1, quote);
   }
@@ -292,8 +293,14 @@ class Committed {
   }
 }
 
+/** As messages.kind. */
 function kindNumber({ entry }: Draft): number {
-  return entry === undefined ? 0 : ENTRY_KINDS.indexOf(entry.kind);
+  if (entry === undefined) return 0;
+  return entry.thread ? THREAD_REPLY : ENTRY_KINDS.indexOf(entry.kind);
+}
+
+function isMessage({ entry }: Draft): boolean {
+  return entry === undefined || entry.kind === 'message';
 }
 
 function numbers(literal: string | null): number[] {

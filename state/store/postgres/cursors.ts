@@ -7,7 +7,14 @@ import type { CursorMove } from '../store.ts';
 
 /** Moves cursors forward; see CursorStore.moveCursors. */
 export async function moveCursors(pool: PostgresPool, given: readonly CursorMove[]): Promise<void> {
-  const moves = storableMoves(given);
+  const all = storableMoves(given);
+  const inThreads = all.filter(
+    ({ thread, readSeq, readEpoch }) => thread > 0 && (readSeq > 0 || readEpoch > 0),
+  );
+  if (inThreads.length > 0) await moveThreadCursors(pool, inThreads);
+  const moves = all
+    .map((move) => (move.thread > 0 ? { ...move, readSeq: 0, readEpoch: 0 } : move))
+    .filter(({ deliveredSeq, readSeq, readEpoch }) => deliveredSeq > 0 || readSeq > 0 || readEpoch > 0);
   if (moves.length === 0) return;
   // Sorted, so that nodes that move the same cursors lock in the same order; member rows are locked before cursor rows.
   await pool.query(
@@ -52,4 +59,29 @@ export async function moveCursors(pool: PostgresPool, given: readonly CursorMove
       set delivered_seq = excluded.delivered_seq
       where excluded.delivered_seq > cursors.delivered_seq`,
   );
+}
+
+async function moveThreadCursors(pool: PostgresPool, moves: readonly Required<CursorMove>[]): Promise<void> {
+  await pool.query(sql`
+    with readers as materialized (
+      select tm.ctid, least(g.read, c.last_seq) as read_seq, g.epoch as read_epoch
+      from (
+        select distinct on (user_id, conversation, root) user_id, conversation, root, read, epoch
+        from unnest(
+          ${integerArray(moves.map((move) => move.user))}::bigint[],
+          ${integerArray(moves.map((move) => move.conversation))}::bigint[],
+          ${integerArray(moves.map((move) => move.thread))}::bigint[],
+          ${integerArray(moves.map((move) => move.readSeq))}::bigint[],
+          ${integerArray(moves.map((move) => move.readEpoch))}::bigint[]
+        ) as t (user_id, conversation, root, read, epoch)
+        order by user_id, conversation, root, epoch desc, read desc
+      ) g
+      join thread_members tm on tm.conversation = g.conversation and tm.root = g.root and tm.user_id = g.user_id and tm.following
+      join conversations c on c.id = g.conversation
+      where (g.epoch, least(g.read, c.last_seq)) > (tm.read_epoch, tm.read_seq)
+      order by tm.conversation, tm.root, tm.user_id
+      for no key update of tm
+    )
+    update thread_members tm set read_seq = r.read_seq, read_epoch = r.read_epoch from readers r
+    where tm.ctid = r.ctid and (r.read_epoch, r.read_seq) > (tm.read_epoch, tm.read_seq)`);
 }

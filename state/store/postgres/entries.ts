@@ -2,7 +2,7 @@
 import type { ConversationId } from '../../../common/mod.ts';
 import { type FoldedRow, type ReadBounds, toEntry, toMessage } from '../rows.ts';
 import { sql, type SqlSession, type Statement } from '../sql.ts';
-import { type Message, QUOTE_CHARACTERS } from '../store.ts';
+import { type Message, QUOTE_CHARACTERS, THREAD_REPLY } from '../store.ts';
 import { integerArray } from './arrays.ts';
 
 /** The entries with after < seq <= after + count. */
@@ -81,7 +81,7 @@ function changesOf(row: Statement, [r, v]: readonly [Statement, Statement]): Sta
       select coalesce(
                (
                  select max(entry_seq) from erasures
-                 where s.is_erasing and ${row}.kind = 0 and conversation = ${row}.conversation
+                 where s.is_erasing and ${row}.kind in (0, ${THREAD_REPLY}) and conversation = ${row}.conversation
                    and sender = ${row}.sender and ${row}.seq between from_seq and to_seq
                ),
                case when ${row}.retracted then ${row}.version end
@@ -99,17 +99,17 @@ function changesOf(row: Statement, [r, v]: readonly [Statement, Statement]): Sta
 /** Selects the columns of FoldedRow for the entry m of the part p; plain ones are looked up nowhere. */
 const folded = sql`
   select m.conversation, m.seq, m.id, m.sender, m.client_msg_id, m.at_ms, m.kind,
-         case when m.kind = 0 and mr.seq is null then coalesce(mv.body, m.body)
+         case when m.kind in (0, ${THREAD_REPLY}) and mr.seq is null then coalesce(mv.body, m.body)
               when m.kind = 1 and tr.seq is null then coalesce(tv.body, t.body, '')
               else '' end as body,
          coalesce(mv.version, m.version) as version,
          mr.seq as retracted_seq, rm.sender as retracted_by, rm.at_ms as retracted_at_ms, rx.meta as retracted_meta,
-         x.target, x.meta,
+         x.target, x.thread, x.meta,
          t.sender as target_sender, coalesce(tv.version, t.version) as target_version, tr.seq as target_retracted_seq,
          case when m.kind = 0 and tr.seq is null then left(coalesce(tv.body, t.body), ${QUOTE_CHARACTERS}) end as quote
   from (values (true)) one
   left join lateral (
-    select target, meta from extras
+    select target, thread, meta from extras
     where s.is_special and conversation = m.conversation and seq = m.seq limit 1
   ) x on true
   ${changesOf(sql`m`, [sql`mr`, sql`mv`])}

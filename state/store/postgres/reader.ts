@@ -11,6 +11,7 @@ import {
   type ReaderRow,
   readerOf,
 } from '../repositories/conversations.ts';
+import { summariesOfPage, withSummaries } from '../repositories/threads.ts';
 import { countUnread, firstUnread, MAX_UNREAD, subtractedOf } from '../repositories/unread.ts';
 import { type ConversationRow, type GoneRow, toConversation, toGone } from '../rows.ts';
 import { sql, Statement } from '../sql.ts';
@@ -58,7 +59,10 @@ export async function history(
     ].filter(({ count }) => count > 0),
     { bytes: older > 0 && newer > 0 ? PAGE_TEXT_BYTES / 2 : PAGE_TEXT_BYTES, perPart: true },
   );
-  return toHistoryPage(messages.flat(), place, readable, bounds.floorSeq);
+  const page = messages.flat();
+  const threads = reader.has_threads ? summariesOfPage(postgresDialect, actor, page, until) : undefined;
+  const summed = threads === undefined ? page : withSummaries(page, await pool.query(threads));
+  return toHistoryPage(summed, place, readable, bounds.floorSeq);
 }
 
 /** Selects the seq that a point asks for, of the reader r; 0: none. */
@@ -132,7 +136,7 @@ export async function sync(
           ${fromConversations(user, device)} and c.id > ${after} and c.id <= ${until}
           union all
           select conversation, kind, name, left_seq, member_version, null, visible_after_seq, delivered_seq, read_seq, read_epoch, 0,
-                 floor_seq, pins_version, active_at_ms, 0, 0,
+                 floor_seq, pins_version, active_at_ms, 0, 0, 0,
                  greatest(
                    visible_after_seq, floor_seq, left_seq - ${newest}::bigint,
                    coalesce(
@@ -150,9 +154,9 @@ export async function sync(
       )
       select 'news' as part, news.*, null as reason, null::bigint as left_seq, null as ids from news
       union all
-      select 'gone', conversation, ${nulls(17)}, reason, left_seq, null from former
+      select 'gone', conversation, ${nulls(18)}, reason, left_seq, null from former
       union all
-      select 'foreign', ${nulls(20)}, (
+      select 'foreign', ${nulls(21)}, (
         select string_agg(conversation::text, ',') from outside
         where conversation not in (select conversation from former)
       )`,

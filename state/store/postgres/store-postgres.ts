@@ -17,6 +17,7 @@ import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
 import { signingKeyStore } from '../repositories/signing-keys.ts';
+import { followedThreads, followThread, threadOf } from '../repositories/threads.ts';
 import { sql } from '../sql.ts';
 import type { StoreEngine } from '../store.ts';
 import { PostgresAppender } from './appender.ts';
@@ -66,6 +67,11 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     moveCursors: (moves) => moveCursors(pool, moves),
     receiptsOf: (members) => receiptsOf(pool, members),
     receiptsIn: (conversations) => receiptsIn(pool, conversations),
+    threadOf: (conversation, by, root, point, limit) =>
+      threadOf(pool, conversation, by, root, { point, limit }),
+    followedThreads: (user, conversation, after, limit) =>
+      followedThreads(pool, user, conversation, { after, limit }),
+    followThread: (conversation, by, root, follows) => followThread(pool, conversation, by, root, follows),
     readersOf: (conversation, by, seq, after, limit) =>
       readersOf(pool, conversation, by, { seq, after, limit }),
     markRead: (conversation, by, cursor) => markRead(pool, conversation, by, cursor),

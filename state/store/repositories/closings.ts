@@ -10,6 +10,7 @@ import {
   type EntryStamp,
   MAX_RANGES,
   type RetractedAll,
+  THREAD_REPLY,
 } from '../store.ts';
 import { unpinRetracted } from './retraction.ts';
 
@@ -110,7 +111,7 @@ export async function retractAllOf(
 function hasUnretracted(user: UserId) {
   return sql`exists (
     select 1 from messages m
-    where m.conversation = c.id and m.sender = ${user} and m.kind = ${MESSAGE} and not m.retracted
+    where m.conversation = c.id and m.sender = ${user} and m.kind in (${MESSAGE}, ${THREAD_REPLY}) and not m.retracted
       and m.seq > c.floor_seq and not exists (
         select 1 from erasures e
         where e.conversation = m.conversation and e.sender = m.sender and m.seq between e.from_seq and e.to_seq
@@ -140,7 +141,7 @@ async function retract(
   const atMs = Math.max(nowMs, Number(before.last_at_ms));
   const range = { sender: user, fromSeq: 1, toSeq: lastSeq };
   const clientMsgId = `closed-${id}`;
-  const meta = metaOfDraft({ kind: 'retract', target: 0, targetClientMsgId: '', range, reason: '' });
+  const meta = metaOfDraft({ range, reason: '' });
   await session.query(sql`
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
     values (${conversation}, ${seq}, ${id}, ${user}, ${atMs}, ${clientMsgId}, '', ${RETRACT})`);

@@ -28,7 +28,7 @@ import {
   type UserConversation,
 } from '../store.ts';
 import { foldedColumns, foldJoins } from './entries.ts';
-import { withUnread } from './unread.ts';
+import { unreadThreadsOf, withUnread } from './unread.ts';
 
 /** Columns of ConversationRow; used with fromConversations. */
 export function conversationColumns(dialect: Dialect): Statement {
@@ -43,7 +43,8 @@ export function conversationColumns(dialect: Dialect): Statement {
     coalesce((
       select mu.until_ms from mutes mu where mu.user_id = m.user_id and mu.conversation = m.conversation
     ), 0) as muted_until_ms,
-    ${unreadOf(dialect)} as unread`;
+    ${unreadOf(dialect)} as unread,
+    ${unreadThreadsOf(dialect)} as threads_unread`;
 }
 
 /** Number of messages of a member m in c that may be unread: entries beyond the start, without those that do not count. */
@@ -80,17 +81,21 @@ export interface ReaderRow {
   readonly floor_seq: bigint;
   readonly pins_version: bigint;
   readonly member_count: bigint;
+  readonly has_threads: boolean | bigint;
 }
+
+const hasThreads = sql`exists (select 1 from threads t where t.conversation = c.id)`;
 
 /** Selects the ReaderRow of a present or former member; non-members have none. */
 export function readerOf(conversation: ConversationId, user: UserId): Statement {
   return sql`
     select c.id, c.kind, m.role, m.visible_after_seq, m.read_seq, c.last_seq as until_seq,
-           c.floor_seq, c.pins_version, c.member_count
+           c.floor_seq, c.pins_version, c.member_count, ${hasThreads} as has_threads
     from members m join conversations c on c.id = m.conversation
     where m.conversation = ${conversation} and m.user_id = ${user}
     union all
-    select c.id, c.kind, null, f.visible_after_seq, f.read_seq, f.left_seq, c.floor_seq, c.pins_version, c.member_count
+    select c.id, c.kind, null, f.visible_after_seq, f.read_seq, f.left_seq, c.floor_seq, c.pins_version, c.member_count,
+           ${hasThreads}
     from former_members f join conversations c on c.id = f.conversation and not c.deleted
     where f.conversation = ${conversation} and f.user_id = ${user}`;
 }
@@ -111,7 +116,10 @@ export async function admitReader(
   return refusal(requirement, factsOf(reader)) ?? reader ?? requirement.missing;
 }
 
-export function boundsOf({ visible_after_seq, floor_seq }: ReaderRow): ReadBounds {
+export function boundsOf({
+  visible_after_seq,
+  floor_seq,
+}: Pick<ReaderRow, 'visible_after_seq' | 'floor_seq'>): ReadBounds {
   return { visibleAfterSeq: Number(visible_after_seq), floorSeq: Number(floor_seq) };
 }
 

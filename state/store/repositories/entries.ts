@@ -37,7 +37,7 @@ export function foldedColumns({ characters, until, targetUntil }: FoldBounds): S
     ${characters === undefined ? body : sql`substr(${body}, 1, ${characters})`} as body,
     ${versionOf(message, until)} as version,
     r.seq as retracted_seq, r.sender as retracted_by, r.at_ms as retracted_at_ms, rx.meta as retracted_meta,
-    x.target, x.meta,
+    x.target, x.thread, x.meta,
     t.sender as target_sender, ${versionOf(target, targetUntil)} as target_version,
     ${retractionOf(target)} as target_retracted_seq,
     case when m.kind = 0 then substr(${textOf(target, targetUntil)}, 1, ${QUOTE_CHARACTERS}) end as quote`;

@@ -182,5 +182,11 @@ async function eraseUpTo(
   const last = erased.reduce((max, { seq }) => Math.max(max, Number(seq)), 0);
   for (const table of [sql`extras`, sql`revisions`])
     await session.query(sql`delete from ${table} where conversation = ${conversation} and seq <= ${last}`);
+  await session.query(sql`delete from threads where conversation = ${conversation} and last_seq <= ${last}`);
+  await session.query(sql`
+    delete from thread_members
+    where conversation = ${conversation} and root <= ${last} and not exists (
+      select 1 from threads t where t.conversation = thread_members.conversation and t.root = thread_members.root
+    )`);
   return erased.length >= limit;
 }

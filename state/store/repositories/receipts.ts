@@ -6,6 +6,7 @@ import { pageKey, parsePageKey, toPage } from '../page-key.ts';
 import { sql, type SqlSession, type Statement } from '../sql.ts';
 import type { CursorStore, Page, ShownReceipt } from '../store.ts';
 import { admitReader, conversationOf } from './conversations.ts';
+import { markThreadRead } from './threads.ts';
 
 interface ReceiptRow {
   readonly conversation: ConversationId;
@@ -111,17 +112,18 @@ export async function markRead(
   db: SqlSession,
   conversation: ConversationId,
   { actor, requirement }: AccessCheck,
-  {
-    readSeq,
-    readEpoch,
-    device,
-  }: { readonly readSeq: number; readonly readEpoch: number; readonly device: string },
+  { readSeq, readEpoch, device, thread = 0 }: Parameters<CursorStore['markRead']>[2],
 ): ReturnType<CursorStore['markRead']> {
   const find = () => conversationOf(db, conversation, actor, device);
   const before = await find();
   const refused = refusal(requirement, { kind: before?.kind, actor: before?.role ?? 'nonmember' });
   if (before === undefined || refused !== undefined) return refused ?? requirement.missing;
   if (readSeq > before.lastSeq) return 'CURSOR_BEYOND_END';
+  if (thread > 0) {
+    const place = { conversation, user: actor, root: thread };
+    const wrong = await markThreadRead(db, place, { readSeq, readEpoch });
+    return wrong ?? (await find()) ?? requirement.missing;
+  }
   await db.query(sql`
     update members set read_seq = ${readSeq}, read_epoch = ${readEpoch}
     where conversation = ${conversation} and user_id = ${actor} and (read_epoch, read_seq) < (${readEpoch}, ${readSeq})`);

@@ -1,7 +1,7 @@
 /** The statements that retract messages of one sender, of one message or of a range; both the append and `erase` run them. */
 import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { type Dialect, sql, type Statement } from '../sql.ts';
-import type { Retraction } from '../store.ts';
+import { type Retraction, THREAD_REPLY } from '../store.ts';
 
 export interface RetractedRange {
   readonly conversation: ConversationId;
@@ -64,5 +64,6 @@ export function eraseRetracted(
 /** The last retraction of a message counts. */
 function isConcerned({ conversation, sender, fromSeq, toSeq }: RetractedRange): Statement {
   return sql`
-    m.conversation = ${conversation} and m.seq between ${fromSeq} and ${toSeq} and m.sender = ${sender} and m.kind = 0`;
+    m.conversation = ${conversation} and m.seq between ${fromSeq} and ${toSeq} and m.sender = ${sender}
+    and m.kind in (0, ${THREAD_REPLY})`;
 }

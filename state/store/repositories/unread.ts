@@ -62,12 +62,69 @@ export function firstUnread(
   return sql`
     select m.seq from messages m
     where m.conversation = ${conversation} and m.seq > ${start} and m.seq <= ${until} and m.kind = 0
-      and m.sender <> ${user} and not m.retracted
-      and not exists (
-        select 1 from erasures e
-        where e.conversation = m.conversation and e.sender = m.sender and m.seq between e.from_seq and e.to_seq
-      )
+      and ${isUnread(sql`m`, sql`${user}`)}
     order by m.seq limit 1`;
+}
+
+/** Whether a message beyond the user's cursor is unread: it is another's, and nobody has retracted it. */
+export function isUnread(row: Statement, user: Statement): Statement {
+  return sql`
+    ${row}.sender <> ${user} and not ${row}.retracted and not exists (
+      select 1 from erasures e
+      where e.conversation = ${row}.conversation and e.sender = ${row}.sender and ${row}.seq between e.from_seq and e.to_seq
+    )`;
+}
+
+/** What the queries of unread replies need, as expressions: of a thread, its reader, and how far that one may read. */
+export interface ReplyRange {
+  readonly conversation: Statement;
+  readonly root: Statement;
+  readonly user: Statement;
+  readonly start: Statement;
+  readonly until: Statement;
+}
+
+const NO_END = sql`cast(${Number.MAX_SAFE_INTEGER} as bigint)`;
+
+/** Replies x that are looked at. */
+function repliesIn({ conversation, root, start, until }: ReplyRange): Statement {
+  return sql`x.conversation = ${conversation} and x.thread = ${root} and x.seq > ${start} and x.seq <= ${until}`;
+}
+
+/** Whether there are more replies than are looked at. */
+export function areMany(range: ReplyRange): Statement {
+  return sql`exists (select 1 from extras x where ${repliesIn(range)} order by x.seq limit 1 offset ${MAX_UNREAD})`;
+}
+
+/** From the replies x that are unread. */
+export function fromUnreadReplies(range: ReplyRange): Statement {
+  return sql`
+    from extras x join messages r on r.conversation = x.conversation and r.seq = x.seq
+    where ${repliesIn(range)} and ${isUnread(sql`r`, range.user)}`;
+}
+
+/** The seq after which replies may be unread: of a member m of c who follows the thread with the cursor tm. */
+export function threadStart({ greatest }: Dialect): Statement {
+  return sql`${greatest}(tm.read_seq, m.visible_after_seq, c.floor_seq)`;
+}
+
+/** The number of threads with unread replies that a member m of c follows. */
+export function unreadThreadsOf(dialect: Dialect): Statement {
+  const range = {
+    conversation: sql`tm.conversation`,
+    root: sql`tm.root`,
+    user: sql`tm.user_id`,
+    start: threadStart(dialect),
+    until: NO_END,
+  };
+  return sql`(
+    select count(*) from (
+      select 1 from thread_members tm
+      where tm.user_id = m.user_id and tm.conversation = m.conversation and tm.following and tm.root > m.visible_after_seq
+        and (${areMany(range)} or exists (select 1 ${fromUnreadReplies(range)}))
+      limit ${MAX_UNREAD}
+    ) unread_threads
+  )`;
 }
 
 /** Returns the rows with their unread counts. */

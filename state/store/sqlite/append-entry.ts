@@ -20,6 +20,7 @@ import {
   QUOTE_CHARACTERS,
   type SendRefusal,
   type SenderRange,
+  THREAD_REPLY,
 } from '../store.ts';
 import type { SqliteConnection } from './connection.ts';
 import { advance, countMessage, type EntriesTail, findMember, type Membership, type Tail } from './tail.ts';
@@ -60,12 +61,13 @@ export function appendEntry(connection: SqliteConnection, append: EntryAppend): 
     retractRange(connection, append, entry.range);
     return appended(append);
   }
-  const seq = entry.target || findSent(connection, draft, entry.targetClientMsgId);
+  const seq = entry.thread || entry.target || findSent(connection, draft, entry.targetClientMsgId);
   const found = seq > tail.lastSeq ? undefined : findConcerned(connection, draft, seq);
   const code = refusalOf(connection, append, { seq, found, atMs });
   if (code !== undefined || found === undefined) return { ok: false, code: code ?? 'TARGET_NOT_FOUND' };
   insertEntry(connection, append, { atMs, concerned: seq });
-  change(connection, append, found);
+  if (entry.thread > 0) joinThread(connection, append, found);
+  else change(connection, append, found);
   return appended(append, found);
 }
 
@@ -84,7 +86,9 @@ function refusalOf(
   if (seq < 1 || seq > tail.lastSeq || seq <= member.visible_after_seq) return 'TARGET_NOT_FOUND';
   if (seq <= entries.floorSeq) return 'TARGET_EXPIRED';
   if (found === undefined) return 'TARGET_NOT_FOUND';
-  if (found.kind !== 0n) return 'TARGET_INVALID';
+  const isReply = Number(found.kind) === THREAD_REPLY;
+  if (found.kind !== 0n && !isReply) return 'TARGET_INVALID';
+  if (entry.thread > 0) return isReply ? 'THREAD_NESTED' : undefined;
   if (found.retracted !== 0n) return 'TARGET_RETRACTED';
   if (kind === 'edit' && found.sender !== draft.sender) return 'NOT_AUTHOR';
   if (kind === 'retract' && !mayRetract(connection, append, found.sender)) return 'ROLE_TOO_LOW';
@@ -166,17 +170,41 @@ function insertEntry(
   const { conversation, sender, clientMsgId, id } = draft;
   const isMessage = entry.kind === 'message';
   advance(tail, atMs);
-  if (isMessage) countMessage(tail);
+  if (isMessage && entry.thread === 0) countMessage(tail);
   else entries.skipped++;
   const { lastSeq: seq } = tail;
   // The text of an edit goes to its message.
   connection.run(sql`
     insert into messages (conversation, seq, id, sender, at_ms, client_msg_id, body, kind)
     values (${conversation}, ${seq}, ${id}, ${sender}, ${atMs}, ${clientMsgId}, ${isMessage ? draft.text : ''},
-            ${ENTRY_KINDS.indexOf(entry.kind)})`);
+            ${entry.thread > 0 ? THREAD_REPLY : ENTRY_KINDS.indexOf(entry.kind)})`);
+  if (entry.thread > 0) {
+    connection.run(sql`
+      insert into threads (conversation, root, replies, last_seq, last_at_ms)
+      values (${conversation}, ${entry.thread}, 1, ${seq}, ${atMs})
+      on conflict (conversation, root) do update
+      set replies = replies + 1, last_seq = excluded.last_seq, last_at_ms = excluded.last_at_ms`);
+    connection.run(sql`
+      insert into extras (conversation, seq, skipped, target, thread, thread_number)
+      select conversation, ${seq}, ${entries.skipped}, 0, root, replies
+      from threads where conversation = ${conversation} and root = ${entry.thread}`);
+    return;
+  }
   connection.run(sql`
     insert into extras (conversation, seq, skipped, target, meta)
     values (${conversation}, ${seq}, ${entries.skipped}, ${concerned}, ${metaOfDraft(entry)})`);
+}
+
+/** Who replies has read what came before; who wrote the root has not. */
+function joinThread(connection: SqliteConnection, { tail, draft }: EntryAppend, root: ConcernedRow): void {
+  for (const [user, readSeq] of [
+    [draft.sender, tail.lastSeq],
+    [root.sender, 0],
+  ] as const)
+    connection.run(sql`
+      insert into thread_members (conversation, root, user_id, following, read_seq)
+      values (${draft.conversation}, ${root.seq}, ${user}, 1, ${readSeq})
+      on conflict (conversation, root, user_id) do nothing`);
 }
 
 /** Does to a message what the entry says, which has just been inserted. */
@@ -241,6 +269,7 @@ function appended({ tail, draft, entry }: EntryAppend, found?: ConcernedRow): Ap
   const { lastSeq: seq, lastAtMs: atMs, memberVersion } = tail;
   const target = Number(found?.seq ?? 0);
   const answer = { ok: true, seq, id: draft.id, atMs, duplicate: false, memberVersion, target } as const;
+  if (entry.thread > 0) return { ...answer, target: 0, quote: undefined };
   if (entry.kind !== 'message' || found === undefined) return { ...answer, quote: undefined };
   const { sender, quote: text, version } = found;
   return { ...answer, quote: { seq: target, state: 'kept', sender, text, version: Number(version) } };

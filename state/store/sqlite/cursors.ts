@@ -7,7 +7,15 @@ import type { SqliteConnection } from './connection.ts';
 /** Moves cursors forward; see CursorStore.moveCursors. */
 export function moveCursors(connection: SqliteConnection, moves: readonly CursorMove[]): void {
   for (const move of storableMoves(moves)) {
-    const { user, device, conversation, deliveredSeq: delivered, readSeq: read, readEpoch: epoch } = move;
+    const {
+      user,
+      device,
+      conversation,
+      deliveredSeq: delivered,
+      readSeq: read,
+      readEpoch: epoch,
+      thread,
+    } = move;
     connection.rows(sql`
       insert into cursors (user_id, device, conversation, delivered_seq)
       select m.user_id, ${device}, c.id, min(${delivered}, c.last_seq)
@@ -16,12 +24,12 @@ export function moveCursors(connection: SqliteConnection, moves: readonly Cursor
       on conflict (user_id, device, conversation) do update set delivered_seq = excluded.delivered_seq
       where excluded.delivered_seq > delivered_seq`);
     if (read === 0 && epoch === 0) continue;
+    const of = thread > 0 ? sql`thread_members` : sql`members`;
+    const readSeq = sql`(select min(${read}, c.last_seq) from conversations c where c.id = ${of}.conversation)`;
     connection.rows(sql`
-      update members
-      set read_epoch = ${epoch},
-          read_seq = (select min(${read}, c.last_seq) from conversations c where c.id = members.conversation)
+      update ${of} set read_epoch = ${epoch}, read_seq = ${readSeq}
       where conversation = ${conversation} and user_id = ${user}
-        and (${epoch}, (select min(${read}, c.last_seq) from conversations c where c.id = members.conversation))
-          > (read_epoch, read_seq)`);
+        ${thread > 0 ? sql`and root = ${thread} and following` : sql``}
+        and (${epoch}, ${readSeq}) > (read_epoch, read_seq)`);
   }
 }

@@ -15,6 +15,7 @@ import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
 import { signingKeyStore } from '../repositories/signing-keys.ts';
+import { followedThreads, followThread, threadOf } from '../repositories/threads.ts';
 import { sql } from '../sql.ts';
 import type { MemberList, StoreEngine } from '../store.ts';
 import { appendDrafts } from './append.ts';
@@ -66,6 +67,12 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     moveCursors: (moves) => connection.transaction(async () => moveCursors(connection, moves)),
     receiptsOf: (members) => receiptsOf(connection, members),
     receiptsIn: (conversations) => receiptsIn(connection, conversations),
+    threadOf: (conversation, by, root, point, limit) =>
+      threadOf(connection, conversation, by, root, { point, limit }),
+    followedThreads: (user, conversation, after, limit) =>
+      followedThreads(connection, user, conversation, { after, limit }),
+    followThread: (conversation, by, root, follows) =>
+      followThread(connection, conversation, by, root, follows),
     readersOf: (conversation, by, seq, after, limit) =>
       readersOf(connection, conversation, by, { seq, after, limit }),
     markRead: (conversation, by, cursor) => markRead(connection, conversation, by, cursor),

@@ -14,6 +14,7 @@ import {
   readerOf,
 } from '../repositories/conversations.ts';
 import { foldedColumns, foldedTo, foldJoins } from '../repositories/entries.ts';
+import { summariesOfPage, withSummaries } from '../repositories/threads.ts';
 import { countUnread, firstUnread, MAX_UNREAD, subtractedOf } from '../repositories/unread.ts';
 import {
   type ConversationRow,
@@ -94,7 +95,9 @@ export function history(
     where: sql`m.seq > ${at} and m.seq <= ${until} order by m.seq limit ${newer}`,
     maxBytes,
   });
-  const messages = before.messages.reverse().concat(after.messages);
+  const page = before.messages.reverse().concat(after.messages);
+  const threads = reader.has_threads ? summariesOfPage(connection.dialect, actor, page, until) : undefined;
+  const messages = threads === undefined ? page : withSummaries(page, connection.rows(threads));
   return toHistoryPage(messages, place, readable, bounds.floorSeq);
 }
 
@@ -210,7 +213,7 @@ function newsOf(connection: SqliteConnection, question: SyncQuestion, rows: numb
              coalesce(d.delivered_seq, u.delivered_seq, 0), f.read_seq, f.read_epoch, 0,
              -- Nothing that tells what came after the user had left.
              c.floor_seq, min(c.pins_version, f.left_seq),
-             coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0, 0
+             coalesce((select m.at_ms from messages m where m.conversation = c.id and m.seq = f.left_seq), 0), 0, 0, 0
       ${formerOf(user)}
       left join cursors d on d.user_id = f.user_id and d.device = ${device} and d.conversation = f.conversation
       left join cursors u on u.user_id = f.user_id and u.device = '' and u.conversation = f.conversation

@@ -1,5 +1,5 @@
 -- Entries: the log carries edits, retractions, pins and what the server records, beside messages. Numbers of kinds are
--- indexes in ENTRY_KINDS (state/store/store.ts); 0 is a message.
+-- indexes in ENTRY_KINDS (state/store/store.ts); 0 is a message of the timeline, 8 one that is a reply in a thread.
 --
 -- Nodes of the release before must have stopped: what only they called is dropped.
 
@@ -159,7 +159,7 @@ create table consumers (
 --   p_kinds           per entry
 --   p_entries         positions of what is not a plain message, ascending. For each of these:
 --   p_entry_skips     how many entries of its conversation up to it, itself included, are no messages
---   p_targets         seq of the message that it concerns or quotes; 0 for a range
+--   p_targets         seq of the message that it concerns or quotes, or of the root of its thread; 0 for a range
 --   p_target_ids      instead: client_msg_id of a message of the same sender; null: none
 --   p_texts, p_metas  text of an edit; see extras.meta
 --   p_range_senders, p_range_firsts, p_range_lasts   of the retraction of a range, else null
@@ -245,6 +245,8 @@ declare
   rows tid[];
   versions bigint[];
   texts text[];
+  -- Per entry of p_entries its number in its thread, if there are replies in threads.
+  thread_numbers bigint[];
   -- Whether a message of another sender, and whether an edited one, is retracted.
   is_moderated boolean;
   has_revisions boolean;
@@ -416,7 +418,8 @@ begin
                  when e.target < 1 or e.target > bases[e.place] or e.target <= visible_afters[e.member]
                  then 'TARGET_NOT_FOUND'
                  when e.target <= floors[e.place] then 'TARGET_EXPIRED'
-                 when t.kind <> 0 then 'TARGET_INVALID'
+                 when t.kind not in (0, 8) then 'TARGET_INVALID'
+                 when e.kind = 8 then case t.kind when 8 then 'THREAD_NESTED' end
                  when t.retracted or exists (select from erasures) and exists (
                    select from erasures r
                    where r.conversation = e.conversation and r.sender = t.sender
@@ -524,9 +527,51 @@ begin
   end loop;
 
   if p_entries is not null then
-    insert into extras (conversation, seq, skipped, target, meta)
-    select p_conversations[x.place], bases[x.place] + offsets[x.n], skips[x.place] + entry_skips[x.i], targets[x.i],
-           p_metas[x.i]
+    if 8 = any (p_kinds) then
+      with replies as materialized (
+        select x.i, p_conversations[x.place] as conversation, targets[x.i] as root, bases[x.place] + offsets[x.n] as seq,
+               p_members[p_senders[x.n]] as sender, times[x.place] as at_ms, rows[x.i] as root_row,
+               row_number() over (partition by x.place, targets[x.i] order by x.n) as number
+        from (
+          select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
+          from generate_series(1, cardinality(p_entries)) i
+        ) x
+        where p_kinds[x.n] = 8 and offsets[x.n] > 0
+      ),
+      grown as (
+        insert into threads (conversation, root, replies, last_seq, last_at_ms)
+        select conversation, root, count(*), max(seq), max(at_ms) from replies group by 1, 2
+        on conflict (conversation, root) do update
+        set replies = threads.replies + excluded.replies, last_seq = excluded.last_seq, last_at_ms = excluded.last_at_ms
+        returning conversation, root, replies
+      ),
+      members as (
+        -- Who replies has read what came before; who wrote the root has not.
+        insert into thread_members (conversation, root, user_id, following, read_seq)
+        select conversation, root, user_id, true, min(read)
+        from (
+          select conversation, root, sender as user_id, seq as read from replies
+          union all
+          select r.conversation, r.root, t.sender, case t.sender when r.sender then r.seq else 0 end
+          from replies r join messages t on t.ctid = r.root_row
+          where r.number = 1
+        ) m
+        group by 1, 2, 3
+        on conflict (conversation, root, user_id) do nothing
+      )
+      select array_agg(x.number order by x.i) into thread_numbers
+      from (
+        select i, g.replies - count(r.i) over (partition by r.conversation, r.root) + r.number as number
+        from generate_series(1, cardinality(p_entries)) i
+        left join replies r using (i)
+        left join grown g on g.conversation = r.conversation and g.root = r.root
+      ) x;
+    end if;
+
+    insert into extras (conversation, seq, skipped, target, thread, thread_number, meta)
+    select p_conversations[x.place], bases[x.place] + offsets[x.n], skips[x.place] + entry_skips[x.i],
+           case p_kinds[x.n] when 8 then 0 else targets[x.i] end, case p_kinds[x.n] when 8 then targets[x.i] end,
+           thread_numbers[x.i], p_metas[x.i]
     from (
       select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
       from generate_series(1, cardinality(p_entries)) i

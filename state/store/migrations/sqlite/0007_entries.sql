@@ -2,7 +2,7 @@
 --
 -- A plain message has a row in messages alone. Folding (repositories/entries.ts) joins the other tables.
 
--- 0 message, 1 edit, 2 retract, 3 pin, 4 unpin, 5 system (ENTRY_KINDS in state/store/store.ts).
+-- 0 message, 1 edit, 2 retract, 3 pin, 4 unpin, 5 system (ENTRY_KINDS in state/store/store.ts); 8 reply in a thread.
 alter table messages add column kind integer not null default 0;
 -- Seq of the last entry that has changed the message, an edit or the retraction; null: none has. Who retracted and why
 -- stands in that entry.
@@ -10,7 +10,8 @@ alter table messages add column version integer;
 alter table messages add column retracted integer not null default 0;
 
 -- What an entry has beyond a plain message. skipped: how many entries up to this one, itself included, do not count as
--- unread. target: seq of the message that it concerns or quotes; 0: none. meta: JSON, see state/store/entry-meta.ts. thread and thread_number: not written yet.
+-- unread. target: seq of the message that it concerns or quotes; 0: none. meta: JSON, see state/store/entry-meta.ts. thread and
+-- thread_number: of a reply in a thread, the root's seq, and its number in the thread.
 create table extras (
   conversation  integer not null,
   seq           integer not null,

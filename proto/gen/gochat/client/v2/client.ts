@@ -245,7 +245,11 @@ export interface Send {
   /** RETRACT: for people, at most 300 bytes. */
   reason: string;
   /** RETRACT, instead of target: many messages of one sender. */
-  range: SenderRange | undefined;
+  range:
+    | SenderRange
+    | undefined;
+  /** MESSAGE, without reply_to: seq of the root of the thread that it is a reply in. */
+  thread: bigint;
 }
 
 /** The messages of one sender with from_seq <= seq <= to_seq. */
@@ -328,6 +332,28 @@ export interface Message {
     | undefined;
   /** What it says about another message is left out (target, text of an EDIT, quote, reason): this user may not read that one. */
   bare: boolean;
+  /** MESSAGE that is a reply in a thread: seq of the root. */
+  thread: bigint;
+  /** In a page, MESSAGE that is the root of a thread: as of the page. */
+  threadSummary: ThreadSummary | undefined;
+}
+
+/** A thread as one of its readers sees it. */
+export interface ThreadSummary {
+  /** Number of replies that are kept, retracted ones included. */
+  replies: bigint;
+  /** Of the last reply. */
+  lastSeq: bigint;
+  /** Unix time of the last reply. */
+  lastAtMs: bigint;
+  /** Whether the user follows the thread. The next three are 0 if not. */
+  followed: boolean;
+  /** Number of unread replies, at most 1000, which stands for "as many or more". */
+  unread: bigint;
+  /** The user's read cursor of the thread. */
+  readSeq: bigint;
+  /** See Receipt. */
+  readEpoch: bigint;
 }
 
 /** A message as a reply shows it, looked up when the reply is pushed or read. */
@@ -388,6 +414,8 @@ export interface Receipt {
   readSeq: bigint;
   /** Of the two pairs (read_epoch, read_seq) the greater counts: it takes one epoch more to go back. */
   readEpoch: bigint;
+  /** Seq of a root: the read cursor is that of its thread, which the user follows. 0: of the timeline. */
+  thread: bigint;
 }
 
 /** The connection ends; from the client, it may be ended. */
@@ -445,6 +473,9 @@ export interface Request {
     | { $case: "listPins"; listPins: ListPins }
     | { $case: "getUsers"; getUsers: GetUsers }
     | { $case: "setProfile"; setProfile: SetProfile }
+    | { $case: "getThread"; getThread: GetThread }
+    | { $case: "listThreads"; listThreads: ListThreads }
+    | { $case: "followThread"; followThread: FollowThread }
     | { $case: "getReaders"; getReaders: GetReaders }
     | { $case: "markRead"; markRead: MarkRead }
     | { $case: "getSelf"; getSelf: GetSelf }
@@ -481,13 +512,15 @@ export interface Response {
     | { $case: "history"; history: HistoryPage }
     | { $case: "members"; members: Members }
     | //
-    /** To LeaveRoom, RemoveMember, DeleteRoom, SetRole and SetMute. */
+    /** To LeaveRoom, RemoveMember, DeleteRoom, SetRole, SetMute and FollowThread. */
     { $case: "done"; done: Done }
     | { $case: "rooms"; rooms: Rooms }
     | { $case: "pins"; pins: Pins }
     | //
     /** To GetUsers and SetProfile. */
     { $case: "users"; users: Users }
+    | { $case: "thread"; thread: ThreadPage }
+    | { $case: "threads"; threads: Threads }
     | { $case: "readers"; readers: Readers }
     | //
     /** To GetSelf and SetDraft. */
@@ -670,6 +703,8 @@ export interface Conversation {
     | undefined;
   /** See Receipt. */
   readEpoch: bigint;
+  /** Number of threads that the user follows with unread replies, at most 1000. */
+  threadsUnread: bigint;
   /** As Mute.until_ms. */
   mutedUntilMs: bigint;
 }
@@ -721,6 +756,70 @@ export interface HistoryPage {
   anchorSeq: bigint;
   /** As in Conversation. */
   floorSeq: bigint;
+}
+
+/** Reads a page of a thread of the conversation in the header's key. */
+export interface GetThread {
+  /** Its seq. */
+  root: bigint;
+  /** Most replies, 1 to 100; 0: 50. */
+  limit: number;
+  /** As in GetHistory, of the replies; without date_ms. */
+  at: HistoryPoint | undefined;
+}
+
+export interface ThreadPage {
+  /** Without last. */
+  thread:
+    | Thread
+    | undefined;
+  /** Replies, ascending by seq. */
+  messages: Message[];
+  /** As in HistoryPage, as the next three. */
+  more: boolean;
+  moreAfter: boolean;
+  asOf: bigint;
+  anchorSeq: bigint;
+}
+
+export interface Thread {
+  conversation: bigint;
+  /** Of the root. */
+  seq: bigint;
+  /** Missing: it is no longer kept. The thread takes no more replies then. */
+  root:
+    | Message
+    | undefined;
+  /** Missing: there is no reply. */
+  summary:
+    | ThreadSummary
+    | undefined;
+  /** The last reply; its text as that of Conversation.last_message. */
+  last: Message | undefined;
+}
+
+/** Lists the threads that the user follows in the conversation in the header's key, or (0) in all, by descending activity. */
+export interface ListThreads {
+  /** Threads.next of the page before; empty: the first page. */
+  after: string;
+  /** 1 to 100; 0: 50. */
+  limit: number;
+}
+
+export interface Threads {
+  threads: Thread[];
+  /** For ListThreads.after; empty: this was the last page. */
+  next: string;
+}
+
+/**
+ * Follows a thread of the conversation in the header's key, or stops that. A user follows from the first reply on what they have
+ * written the root of, and from their own reply on what they reply in, unless they have stopped following it.
+ */
+export interface FollowThread {
+  /** Its seq. */
+  root: bigint;
+  unfollow: boolean;
 }
 
 /** Lists the pinned messages of the conversation in the header's key, the newest pin first. */
@@ -838,6 +937,8 @@ export interface GetConversation {
 export interface MarkRead {
   readSeq: bigint;
   readEpoch: bigint;
+  /** As in Receipt. */
+  thread: bigint;
 }
 
 /** What the user's devices share. Pushed to the other devices of the user who has changed something; then it has only that. */
@@ -1693,6 +1794,7 @@ function createBaseSend(): Send {
     replyTo: 0n,
     reason: "",
     range: undefined,
+    thread: 0n,
   };
 }
 
@@ -1727,6 +1829,12 @@ export const Send: MessageFns<Send> = {
     }
     if (message.range !== undefined) {
       SenderRange.encode(message.range, writer.uint32(66).fork()).join();
+    }
+    if (message.thread !== 0n) {
+      if (BigInt.asUintN(64, message.thread) !== message.thread) {
+        throw new globalThis.Error("value provided for field message.thread of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.thread);
     }
     return writer;
   },
@@ -1808,6 +1916,14 @@ export const Send: MessageFns<Send> = {
             message.range = SenderRange.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.thread = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1835,6 +1951,7 @@ export const Send: MessageFns<Send> = {
     message.range = (object.range !== undefined && object.range !== null)
       ? SenderRange.fromPartial(object.range)
       : undefined;
+    message.thread = (object.thread !== undefined && object.thread !== null) ? BigInt(object.thread) : 0n;
     return message;
   },
 };
@@ -2175,6 +2292,8 @@ function createBaseMessage(): Message {
     reason: "",
     system: undefined,
     bare: false,
+    thread: 0n,
+    threadSummary: undefined,
   };
 }
 
@@ -2245,6 +2364,15 @@ export const Message: MessageFns<Message> = {
     }
     if (message.bare !== false) {
       writer.uint32(128).bool(message.bare);
+    }
+    if (message.thread !== 0n) {
+      if (BigInt.asUintN(64, message.thread) !== message.thread) {
+        throw new globalThis.Error("value provided for field message.thread of type uint64 too large");
+      }
+      writer.uint32(136).uint64(message.thread);
+    }
+    if (message.threadSummary !== undefined) {
+      ThreadSummary.encode(message.threadSummary, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -2390,6 +2518,22 @@ export const Message: MessageFns<Message> = {
             message.bare = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.thread = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.threadSummary = ThreadSummary.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2429,6 +2573,155 @@ export const Message: MessageFns<Message> = {
       ? System.fromPartial(object.system)
       : undefined;
     message.bare = object.bare ?? false;
+    message.thread = (object.thread !== undefined && object.thread !== null) ? BigInt(object.thread) : 0n;
+    message.threadSummary = (object.threadSummary !== undefined && object.threadSummary !== null)
+      ? ThreadSummary.fromPartial(object.threadSummary)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseThreadSummary(): ThreadSummary {
+  return { replies: 0n, lastSeq: 0n, lastAtMs: 0n, followed: false, unread: 0n, readSeq: 0n, readEpoch: 0n };
+}
+
+export const ThreadSummary: MessageFns<ThreadSummary> = {
+  encode(message: ThreadSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replies !== 0n) {
+      if (BigInt.asUintN(64, message.replies) !== message.replies) {
+        throw new globalThis.Error("value provided for field message.replies of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.replies);
+    }
+    if (message.lastSeq !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeq) !== message.lastSeq) {
+        throw new globalThis.Error("value provided for field message.lastSeq of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.lastSeq);
+    }
+    if (message.lastAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastAtMs) !== message.lastAtMs) {
+        throw new globalThis.Error("value provided for field message.lastAtMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lastAtMs);
+    }
+    if (message.followed !== false) {
+      writer.uint32(32).bool(message.followed);
+    }
+    if (message.unread !== 0n) {
+      if (BigInt.asUintN(64, message.unread) !== message.unread) {
+        throw new globalThis.Error("value provided for field message.unread of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.unread);
+    }
+    if (message.readSeq !== 0n) {
+      if (BigInt.asUintN(64, message.readSeq) !== message.readSeq) {
+        throw new globalThis.Error("value provided for field message.readSeq of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.readSeq);
+    }
+    if (message.readEpoch !== 0n) {
+      if (BigInt.asUintN(64, message.readEpoch) !== message.readEpoch) {
+        throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.readEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ThreadSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThreadSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.replies = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lastSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.followed = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unread = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.readSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.readEpoch = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ThreadSummary>, I>>(base?: I): ThreadSummary {
+    return ThreadSummary.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ThreadSummary>, I>>(object: I): ThreadSummary {
+    const message = createBaseThreadSummary();
+    message.replies = (object.replies !== undefined && object.replies !== null) ? BigInt(object.replies) : 0n;
+    message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
+    message.lastAtMs = (object.lastAtMs !== undefined && object.lastAtMs !== null) ? BigInt(object.lastAtMs) : 0n;
+    message.followed = object.followed ?? false;
+    message.unread = (object.unread !== undefined && object.unread !== null) ? BigInt(object.unread) : 0n;
+    message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
+    message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
     return message;
   },
 };
@@ -2858,7 +3151,7 @@ export const Receipts: MessageFns<Receipts> = {
 };
 
 function createBaseReceipt(): Receipt {
-  return { conversation: 0n, deliveredSeq: 0n, readSeq: 0n, readEpoch: 0n };
+  return { conversation: 0n, deliveredSeq: 0n, readSeq: 0n, readEpoch: 0n, thread: 0n };
 }
 
 export const Receipt: MessageFns<Receipt> = {
@@ -2886,6 +3179,12 @@ export const Receipt: MessageFns<Receipt> = {
         throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
       }
       writer.uint32(32).uint64(message.readEpoch);
+    }
+    if (message.thread !== 0n) {
+      if (BigInt.asUintN(64, message.thread) !== message.thread) {
+        throw new globalThis.Error("value provided for field message.thread of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.thread);
     }
     return writer;
   },
@@ -2935,6 +3234,14 @@ export const Receipt: MessageFns<Receipt> = {
             message.readEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.thread = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2960,6 +3267,7 @@ export const Receipt: MessageFns<Receipt> = {
       : 0n;
     message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
     message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
+    message.thread = (object.thread !== undefined && object.thread !== null) ? BigInt(object.thread) : 0n;
     return message;
   },
 };
@@ -3297,6 +3605,15 @@ export const Request: MessageFns<Request> = {
       case "setProfile":
         SetProfile.encode(message.call.setProfile, writer.uint32(130).fork()).join();
         break;
+      case "getThread":
+        GetThread.encode(message.call.getThread, writer.uint32(138).fork()).join();
+        break;
+      case "listThreads":
+        ListThreads.encode(message.call.listThreads, writer.uint32(146).fork()).join();
+        break;
+      case "followThread":
+        FollowThread.encode(message.call.followThread, writer.uint32(154).fork()).join();
+        break;
       case "getReaders":
         GetReaders.encode(message.call.getReaders, writer.uint32(202).fork()).join();
         break;
@@ -3503,6 +3820,30 @@ export const Request: MessageFns<Request> = {
             }
 
             message.call = { $case: "setProfile", setProfile: SetProfile.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.call = { $case: "getThread", getThread: GetThread.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.call = { $case: "listThreads", listThreads: ListThreads.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.call = { $case: "followThread", followThread: FollowThread.decode(reader, reader.uint32()) };
             continue;
           }
           case 25: {
@@ -3777,6 +4118,24 @@ export const Request: MessageFns<Request> = {
         }
         break;
       }
+      case "getThread": {
+        if (object.call?.getThread !== undefined && object.call?.getThread !== null) {
+          message.call = { $case: "getThread", getThread: GetThread.fromPartial(object.call.getThread) };
+        }
+        break;
+      }
+      case "listThreads": {
+        if (object.call?.listThreads !== undefined && object.call?.listThreads !== null) {
+          message.call = { $case: "listThreads", listThreads: ListThreads.fromPartial(object.call.listThreads) };
+        }
+        break;
+      }
+      case "followThread": {
+        if (object.call?.followThread !== undefined && object.call?.followThread !== null) {
+          message.call = { $case: "followThread", followThread: FollowThread.fromPartial(object.call.followThread) };
+        }
+        break;
+      }
       case "getReaders": {
         if (object.call?.getReaders !== undefined && object.call?.getReaders !== null) {
           message.call = { $case: "getReaders", getReaders: GetReaders.fromPartial(object.call.getReaders) };
@@ -3942,6 +4301,12 @@ export const Response: MessageFns<Response> = {
       case "users":
         Users.encode(message.result.users, writer.uint32(74).fork()).join();
         break;
+      case "thread":
+        ThreadPage.encode(message.result.thread, writer.uint32(82).fork()).join();
+        break;
+      case "threads":
+        Threads.encode(message.result.threads, writer.uint32(90).fork()).join();
+        break;
       case "readers":
         Readers.encode(message.result.readers, writer.uint32(122).fork()).join();
         break;
@@ -4056,6 +4421,22 @@ export const Response: MessageFns<Response> = {
             }
 
             message.result = { $case: "users", users: Users.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.result = { $case: "thread", thread: ThreadPage.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.result = { $case: "threads", threads: Threads.decode(reader, reader.uint32()) };
             continue;
           }
           case 15: {
@@ -4205,6 +4586,18 @@ export const Response: MessageFns<Response> = {
       case "users": {
         if (object.result?.users !== undefined && object.result?.users !== null) {
           message.result = { $case: "users", users: Users.fromPartial(object.result.users) };
+        }
+        break;
+      }
+      case "thread": {
+        if (object.result?.thread !== undefined && object.result?.thread !== null) {
+          message.result = { $case: "thread", thread: ThreadPage.fromPartial(object.result.thread) };
+        }
+        break;
+      }
+      case "threads": {
+        if (object.result?.threads !== undefined && object.result?.threads !== null) {
+          message.result = { $case: "threads", threads: Threads.fromPartial(object.result.threads) };
         }
         break;
       }
@@ -5442,6 +5835,7 @@ function createBaseConversation(): Conversation {
     activeAtMs: 0n,
     lastMessage: undefined,
     readEpoch: 0n,
+    threadsUnread: 0n,
     mutedUntilMs: 0n,
   };
 }
@@ -5525,6 +5919,12 @@ export const Conversation: MessageFns<Conversation> = {
         throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
       }
       writer.uint32(128).uint64(message.readEpoch);
+    }
+    if (message.threadsUnread !== 0n) {
+      if (BigInt.asUintN(64, message.threadsUnread) !== message.threadsUnread) {
+        throw new globalThis.Error("value provided for field message.threadsUnread of type uint64 too large");
+      }
+      writer.uint32(144).uint64(message.threadsUnread);
     }
     if (message.mutedUntilMs !== 0n) {
       if (BigInt.asUintN(64, message.mutedUntilMs) !== message.mutedUntilMs) {
@@ -5668,6 +6068,14 @@ export const Conversation: MessageFns<Conversation> = {
             message.readEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.threadsUnread = reader.uint64() as bigint;
+            continue;
+          }
           case 22: {
             if (tag !== 176) {
               break;
@@ -5718,6 +6126,9 @@ export const Conversation: MessageFns<Conversation> = {
       ? Message.fromPartial(object.lastMessage)
       : undefined;
     message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
+    message.threadsUnread = (object.threadsUnread !== undefined && object.threadsUnread !== null)
+      ? BigInt(object.threadsUnread)
+      : 0n;
     message.mutedUntilMs = (object.mutedUntilMs !== undefined && object.mutedUntilMs !== null)
       ? BigInt(object.mutedUntilMs)
       : 0n;
@@ -6123,6 +6534,528 @@ export const HistoryPage: MessageFns<HistoryPage> = {
     message.asOf = (object.asOf !== undefined && object.asOf !== null) ? BigInt(object.asOf) : 0n;
     message.anchorSeq = (object.anchorSeq !== undefined && object.anchorSeq !== null) ? BigInt(object.anchorSeq) : 0n;
     message.floorSeq = (object.floorSeq !== undefined && object.floorSeq !== null) ? BigInt(object.floorSeq) : 0n;
+    return message;
+  },
+};
+
+function createBaseGetThread(): GetThread {
+  return { root: 0n, limit: 0, at: undefined };
+}
+
+export const GetThread: MessageFns<GetThread> = {
+  encode(message: GetThread, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.root !== 0n) {
+      if (BigInt.asUintN(64, message.root) !== message.root) {
+        throw new globalThis.Error("value provided for field message.root of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.root);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.at !== undefined) {
+      HistoryPoint.encode(message.at, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetThread {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetThread();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.root = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.at = HistoryPoint.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetThread>, I>>(base?: I): GetThread {
+    return GetThread.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetThread>, I>>(object: I): GetThread {
+    const message = createBaseGetThread();
+    message.root = (object.root !== undefined && object.root !== null) ? BigInt(object.root) : 0n;
+    message.limit = object.limit ?? 0;
+    message.at = (object.at !== undefined && object.at !== null) ? HistoryPoint.fromPartial(object.at) : undefined;
+    return message;
+  },
+};
+
+function createBaseThreadPage(): ThreadPage {
+  return { thread: undefined, messages: [], more: false, moreAfter: false, asOf: 0n, anchorSeq: 0n };
+}
+
+export const ThreadPage: MessageFns<ThreadPage> = {
+  encode(message: ThreadPage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.thread !== undefined) {
+      Thread.encode(message.thread, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.messages) {
+      Message.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(24).bool(message.more);
+    }
+    if (message.moreAfter !== false) {
+      writer.uint32(32).bool(message.moreAfter);
+    }
+    if (message.asOf !== 0n) {
+      if (BigInt.asUintN(64, message.asOf) !== message.asOf) {
+        throw new globalThis.Error("value provided for field message.asOf of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.asOf);
+    }
+    if (message.anchorSeq !== 0n) {
+      if (BigInt.asUintN(64, message.anchorSeq) !== message.anchorSeq) {
+        throw new globalThis.Error("value provided for field message.anchorSeq of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.anchorSeq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ThreadPage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThreadPage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.thread = Thread.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messages.push(Message.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.moreAfter = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.asOf = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.anchorSeq = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ThreadPage>, I>>(base?: I): ThreadPage {
+    return ThreadPage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ThreadPage>, I>>(object: I): ThreadPage {
+    const message = createBaseThreadPage();
+    message.thread = (object.thread !== undefined && object.thread !== null)
+      ? Thread.fromPartial(object.thread)
+      : undefined;
+    message.messages = object.messages?.map((e) => Message.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    message.moreAfter = object.moreAfter ?? false;
+    message.asOf = (object.asOf !== undefined && object.asOf !== null) ? BigInt(object.asOf) : 0n;
+    message.anchorSeq = (object.anchorSeq !== undefined && object.anchorSeq !== null) ? BigInt(object.anchorSeq) : 0n;
+    return message;
+  },
+};
+
+function createBaseThread(): Thread {
+  return { conversation: 0n, seq: 0n, root: undefined, summary: undefined, last: undefined };
+}
+
+export const Thread: MessageFns<Thread> = {
+  encode(message: Thread, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== 0n) {
+      if (BigInt.asUintN(64, message.conversation) !== message.conversation) {
+        throw new globalThis.Error("value provided for field message.conversation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.conversation);
+    }
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.seq);
+    }
+    if (message.root !== undefined) {
+      Message.encode(message.root, writer.uint32(26).fork()).join();
+    }
+    if (message.summary !== undefined) {
+      ThreadSummary.encode(message.summary, writer.uint32(34).fork()).join();
+    }
+    if (message.last !== undefined) {
+      Message.encode(message.last, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Thread {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThread();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.conversation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.root = Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.summary = ThreadSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.last = Message.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Thread>, I>>(base?: I): Thread {
+    return Thread.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Thread>, I>>(object: I): Thread {
+    const message = createBaseThread();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? BigInt(object.conversation)
+      : 0n;
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    message.root = (object.root !== undefined && object.root !== null) ? Message.fromPartial(object.root) : undefined;
+    message.summary = (object.summary !== undefined && object.summary !== null)
+      ? ThreadSummary.fromPartial(object.summary)
+      : undefined;
+    message.last = (object.last !== undefined && object.last !== null) ? Message.fromPartial(object.last) : undefined;
+    return message;
+  },
+};
+
+function createBaseListThreads(): ListThreads {
+  return { after: "", limit: 0 };
+}
+
+export const ListThreads: MessageFns<ListThreads> = {
+  encode(message: ListThreads, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListThreads {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListThreads();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListThreads>, I>>(base?: I): ListThreads {
+    return ListThreads.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListThreads>, I>>(object: I): ListThreads {
+    const message = createBaseListThreads();
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseThreads(): Threads {
+  return { threads: [], next: "" };
+}
+
+export const Threads: MessageFns<Threads> = {
+  encode(message: Threads, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.threads) {
+      Thread.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Threads {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThreads();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.threads.push(Thread.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Threads>, I>>(base?: I): Threads {
+    return Threads.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Threads>, I>>(object: I): Threads {
+    const message = createBaseThreads();
+    message.threads = object.threads?.map((e) => Thread.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseFollowThread(): FollowThread {
+  return { root: 0n, unfollow: false };
+}
+
+export const FollowThread: MessageFns<FollowThread> = {
+  encode(message: FollowThread, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.root !== 0n) {
+      if (BigInt.asUintN(64, message.root) !== message.root) {
+        throw new globalThis.Error("value provided for field message.root of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.root);
+    }
+    if (message.unfollow !== false) {
+      writer.uint32(16).bool(message.unfollow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowThread {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowThread();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.root = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unfollow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FollowThread>, I>>(base?: I): FollowThread {
+    return FollowThread.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FollowThread>, I>>(object: I): FollowThread {
+    const message = createBaseFollowThread();
+    message.root = (object.root !== undefined && object.root !== null) ? BigInt(object.root) : 0n;
+    message.unfollow = object.unfollow ?? false;
     return message;
   },
 };
@@ -7183,7 +8116,7 @@ export const GetConversation: MessageFns<GetConversation> = {
 };
 
 function createBaseMarkRead(): MarkRead {
-  return { readSeq: 0n, readEpoch: 0n };
+  return { readSeq: 0n, readEpoch: 0n, thread: 0n };
 }
 
 export const MarkRead: MessageFns<MarkRead> = {
@@ -7199,6 +8132,12 @@ export const MarkRead: MessageFns<MarkRead> = {
         throw new globalThis.Error("value provided for field message.readEpoch of type uint64 too large");
       }
       writer.uint32(16).uint64(message.readEpoch);
+    }
+    if (message.thread !== 0n) {
+      if (BigInt.asUintN(64, message.thread) !== message.thread) {
+        throw new globalThis.Error("value provided for field message.thread of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.thread);
     }
     return writer;
   },
@@ -7232,6 +8171,14 @@ export const MarkRead: MessageFns<MarkRead> = {
             message.readEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.thread = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7251,6 +8198,7 @@ export const MarkRead: MessageFns<MarkRead> = {
     const message = createBaseMarkRead();
     message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
     message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
+    message.thread = (object.thread !== undefined && object.thread !== null) ? BigInt(object.thread) : 0n;
     return message;
   },
 };
