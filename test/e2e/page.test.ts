@@ -94,8 +94,7 @@ test('two tabs: one connection, the same in both, and the other one goes on when
   await first.close();
   await write(second, 'alone');
   await second.getByRole('log').getByText('alone').waitFor();
-  await second.getByRole('img', { name: 'Sent' }).waitFor();
-  expect(network.opened()).toBe(2);
+  await expect.poll(() => network.opened()).toBe(2);
   const third = await second.context().newPage();
   await third.goto(second.url());
   await third.getByRole('log').getByText('alone').waitFor();
