@@ -24,6 +24,8 @@ build: install ## Compile to dist/
 	@cp -R state/store/migrations dist/state/store/migrations
 	@cp -R proto/gochat dist/proto/gochat
 	@$(NODE) node scripts/build-page.ts
+	@$(NODE) node scripts/build-client.ts
+	@scripts/node.sh >dist/node-path
 	@scripts/build-native.sh
 
 build-binary: all ## A folder that runs GoChat by itself, with its Node.js, in out/gochat (OUT=)

@@ -24,7 +24,7 @@ done
 find "$out/node_modules" \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 cp -R "$root/dist" "$out/dist"
-rm -rf "$out/dist/.compile-cache"
+rm -rf "$out/dist/.compile-cache" "$out/dist/node-path"
 cp "$root/bin/gochat" "$out/bin/gochat"
 cp "$root/scripts/node.sh" "$out/scripts/node.sh"
 cp "$root/LICENSE" "$out/LICENSE"
