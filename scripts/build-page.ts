@@ -24,6 +24,8 @@ await build({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // What the page does not use of the protocol is left out.
+    rolldownOptions: { treeshake: { moduleSideEffects: (id) => !id.startsWith(join(ROOT, 'proto')) } },
   },
 });
 
