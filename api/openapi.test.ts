@@ -56,6 +56,8 @@ const NEW_ROUTES = [
   ['/rooms/{id}/retractions', 'post', '201'],
   ['/rooms/{id}/pins', 'get', '200'],
   ['/threads', 'get', '200'],
+  ['/rooms/{id}/read-all', 'post', '200'],
+  ['/conversations/read-all', 'post', '200'],
   ['/rooms/{id}/threads/{root}', 'get', '200'],
   ['/rooms/{id}/threads/{root}/follow', 'put', '200'],
   ['/rooms/{id}/threads/{root}/follow', 'delete', '200'],

@@ -111,6 +111,8 @@ const POLICY = {
   setSettings: ANYBODY,
   getReaders: everywhere({ actor: 'member' }),
   markRead: everywhere({ actor: 'member' }),
+  // Of no conversation, or of one that the user is not in, there is nothing to move.
+  markAllRead: ANYBODY,
   setMute: everywhere({ actor: 'member' }),
   setDraft: everywhere({ actor: 'member' }),
   getConversation: everywhere({ actor: 'member' }),

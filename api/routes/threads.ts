@@ -1,10 +1,10 @@
 /** Threads: replies, who follows them, what is unread. */
 /* oxlint-disable oxc/no-async-endpoint-handlers -- fastify awaits handlers; the rule is about Express 4. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { caller } from '../caller.ts';
+import { type Caller, caller } from '../caller.ts';
 import { nextPage, placeOf } from '../cursor.ts';
 import { toConversation, toMessage, toThread } from '../present.ts';
-import { Done } from '../schemas/basic.ts';
+import { Done, RoomParams } from '../schemas/basic.ts';
 import { Conversation, ReadBody } from '../schemas/conversations.ts';
 import { ThreadAnswer, ThreadParams, ThreadQuery, ThreadsAnswer, ThreadsQuery } from '../schemas/messages.ts';
 import type { State } from '../state.ts';
@@ -14,6 +14,10 @@ import { errors } from './responses.ts';
 const tags = ['threads'];
 
 export function threadRoutes(state: State): FastifyPluginAsyncZod {
+  async function markAllRead(by: Caller, key: bigint) {
+    await state.call(by, key, { $case: 'markAllRead', markAllRead: {} }, 'done');
+    return { status: 'ok' as const };
+  }
   return async (app) => {
     app.get(
       '/threads',
@@ -92,6 +96,31 @@ export function threadRoutes(state: State): FastifyPluginAsyncZod {
           return { status: 'ok' as const };
         },
       );
+
+    app.post(
+      '/rooms/:id/read-all',
+      {
+        schema: {
+          summary: 'Have read everything in a conversation, the threads that the caller follows too',
+          tags,
+          params: RoomParams,
+          response: { 200: Done, ...errors('unauthenticated', 'body') },
+        },
+      },
+      async (request) => markAllRead(caller(request), BigInt(request.params.id)),
+    );
+
+    app.post(
+      '/conversations/read-all',
+      {
+        schema: {
+          summary: 'Have read everything in all conversations, the threads that the caller follows too',
+          tags,
+          response: { 200: Done, ...errors('unauthenticated', 'body') },
+        },
+      },
+      async (request) => markAllRead(caller(request), 0n),
+    );
 
     app.put(
       '/rooms/:id/threads/:root/read',

@@ -44,6 +44,8 @@ export const CALLS: readonly TestCall[] = [
   { method: 'DELETE', path: `/rooms/${ROOM}/messages/7/pin`, status: 200 },
   { method: 'GET', path: `/rooms/${ROOM}/pins`, status: 200 },
   { method: 'GET', path: '/threads', status: 200 },
+  { method: 'POST', path: `/rooms/${ROOM}/read-all`, status: 200 },
+  { method: 'POST', path: '/conversations/read-all', status: 200 },
   { method: 'GET', path: `/rooms/${ROOM}/threads/2?first_unread=true`, status: 200 },
   { method: 'PUT', path: `/rooms/${ROOM}/threads/2/follow`, status: 200 },
   { method: 'DELETE', path: `/rooms/${ROOM}/threads/2/follow`, status: 200 },

@@ -202,6 +202,8 @@ function answerCall(key: bigint, call: client.Request['call'], messages: number)
       const thread = { conversation: ROOM, seq: 2n, root: testMessage(2), summary: SUMMARY, last };
       return { $case: 'threads', threads: { threads: [thread], next } };
     }
+    case 'markAllRead':
+      return { $case: 'done', done: {} };
     case 'followThread':
       if (call.followThread.root === 9n) throw new GochatError('TARGET_NOT_FOUND');
       return { $case: 'done', done: {} };

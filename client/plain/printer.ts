@@ -205,6 +205,11 @@ export type PlainEvent =
       readonly threads_unread?: number;
     }
   | {
+      readonly event: 'read_all';
+      /** Null: in all. */
+      readonly conversation: string | null;
+    }
+  | {
       /** After the replies that /thread shows. */
       readonly event: 'thread';
       readonly conversation: string;

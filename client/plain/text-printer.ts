@@ -193,6 +193,11 @@ export class TextPrinter implements Printer {
         if (event.unread !== undefined)
           this.#tell(`* ${event.unread} unread in ${this.#place(event.conversation)}`);
         break;
+      case 'read_all':
+        this.#tell(
+          `* you have read everything${event.conversation === null ? '' : ` in ${this.#place(event.conversation)}`}`,
+        );
+        break;
       case 'thread':
         if (event.summary === null)
           this.#tell(`* nobody has replied to message ${event.root} in ${this.#place(event.conversation)}`);

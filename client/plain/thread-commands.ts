@@ -52,6 +52,17 @@ export const THREAD_COMMANDS = {
   },
   follow: following('follow', 'follow the thread of message N', true),
   unfollow: following('unfollow', 'follow the thread of message N no longer', false),
+  'read-all': {
+    usage: '/read-all [here]',
+    help: 'have read everything, threads too, in all conversations or here',
+    async run(session, argument) {
+      if (!['', 'here'].includes(argument.trim())) throw invalid('/read-all takes here, or nothing.');
+      await session.settle();
+      const conversation = argument.trim() === '' ? undefined : session.conversation().id;
+      await session.client.markAllRead(conversation);
+      session.printer.print({ event: 'read_all', conversation: conversation ?? null });
+    },
+  },
   'read-thread': {
     usage: '/read-thread N',
     help: 'have read all of the thread of message N',

@@ -471,6 +471,11 @@ export class GochatClient {
     return this.#conversations.markRead(conversation, toSeq(seq), toSeq(epoch), toSeq(root));
   }
 
+  /** Has the user read everything, timelines and threads alike, in a conversation or in all, on all devices. */
+  markAllRead(conversation?: string): Promise<void> {
+    return this.#conversations.markAllRead(conversation);
+  }
+
   /** Returns the pinned messages of a conversation. */
   pins(conversation: string): Promise<Pins> {
     return this.#conversations.pins(conversation);

@@ -91,6 +91,10 @@ export class Conversations {
     return this.#parts.toConversation(result.conversation);
   }
 
+  async markAllRead(conversation?: string): Promise<void> {
+    await this.call({ $case: 'markAllRead', markAllRead: {} }, 'done', conversation);
+  }
+
   async list({ after = '', limit = 0 }: ListOptions): Promise<ConversationList> {
     const listConversations = { after, limit };
     const result = await this.call({ $case: 'listConversations', listConversations }, 'conversations');

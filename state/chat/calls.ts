@@ -87,6 +87,10 @@ export function callHandlers(options: CallHandlersOptions): CallHandlers {
     async markRead(caller, key, cursor) {
       return { $case: 'conversation', conversation: await rooms.markRead(caller, key, cursor) };
     },
+    async markAllRead(caller, key) {
+      await rooms.markAllRead(caller, key);
+      return DONE;
+    },
     async listRooms({ user }, _key, page) {
       return { $case: 'rooms', rooms: await rooms.listRooms(user, page) };
     },

@@ -98,6 +98,15 @@ export class Rooms {
     return toConversation(marked, await profiles.of(marked.peer === undefined ? [] : [marked.peer]));
   }
 
+  /** Has the user read everything in a conversation, or (key 0) in all. */
+  async markAllRead({ user, device }: Caller, key: bigint): Promise<void> {
+    const { store, onMoved } = this.#options;
+    const id = conversationId(key);
+    if (id === undefined && key !== 0n) return;
+    const moved = await store.markAllRead(user, id);
+    onMoved(moved.map((cursor) => ({ ...cursor, user, device, deliveredSeq: 0 })));
+  }
+
   async listRooms(user: UserId, { after, limit }: client.ListRooms): Promise<client.Rooms> {
     const { store } = this.#options;
     const { items, next } = await store.listRooms(user, pageStart(after, ROOM_KEY), pageLimit(limit, ROOMS));

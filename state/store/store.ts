@@ -509,6 +509,12 @@ export interface CursorMove {
   readonly thread?: number;
 }
 
+/** A read cursor that has moved. */
+export interface MovedCursor extends ReadCursor {
+  /** As in CursorMove; 0: of the timeline. */
+  readonly thread: number;
+}
+
 /** The cursors of a member. */
 export interface ShownReceipt {
   readonly conversation: ConversationId;
@@ -880,6 +886,11 @@ export interface CursorStore {
       readonly thread?: number;
     },
   ): Promise<UserConversation | Refusal | 'CURSOR_BEYOND_END' | 'CURSOR_EPOCH_OLD' | 'TARGET_NOT_FOUND'>;
+  /**
+   * Moves the read cursors of a user, of timelines and of the threads that they follow, to the end: in one conversation or in
+   * all. Returns those that have moved.
+   */
+  markAllRead(user: UserId, conversation: ConversationId | undefined): Promise<readonly MovedCursor[]>;
   /** Returns the cursors of members, and what others are shown of them; users who are no members have none. */
   receiptsOf(
     members: readonly { readonly conversation: ConversationId; readonly user: UserId }[],

@@ -103,6 +103,32 @@ describe('threads', () => {
       .toMatchObject({ read_seq: '0', threads_unread: '0' });
   });
 
+  test('mark_all_read: timelines and threads, of one conversation or of all, and the other devices are told', async () => {
+    const id = await makeRoom();
+    await say(bob, id, {});
+    await say(bob, id, { thread: '1' });
+    await using phone = await WireClient.hello(system, annToken, { device: 'phone2' });
+    expect(await ann.ask({ mark_all_read: {} }, id)).toMatchObject({ type: 'RESPONSE', done: {} });
+    const read = { conversation: id, read_seq: '4', read_epoch: '0' };
+    const [timeline, thread] = [
+      { ...read, thread: '0' },
+      { ...read, thread: '1' },
+    ];
+    for (const each of [timeline, thread])
+      expect(
+        await phone.next('SELF', ({ reads }) => (reads as Frame[])[0]?.['thread'] === each.thread),
+      ).toMatchObject({ reads: [each] });
+    expect(conversation(await ann.ask({ get_conversation: {} }, id))).toMatchObject({
+      unread: '0',
+      threads_unread: '0',
+    });
+    await say(bob, id, { thread: '1' });
+    expect(await ann.ask({ mark_all_read: {} })).toMatchObject({ type: 'RESPONSE', done: {} });
+    expect(await http('POST', '/api/v1/conversations/read-all')).toMatchObject([200, { status: 'ok' }]);
+    expect(await http('POST', `/api/v1/rooms/${id}/read-all`)).toMatchObject([200, { status: 'ok' }]);
+    expect(conversation(await ann.ask({ get_conversation: {} }, id))).toMatchObject({ threads_unread: '0' });
+  });
+
   test('refused: a thread in a thread, of what is no message, of nothing; with a quote; cursors and lists that are none', async () => {
     const id = await makeRoom();
     await say(bob, id, { thread: '1' });

@@ -245,6 +245,49 @@ export function describeThreads(nodes: () => Nodes): void {
       expect(summary?.following).toEqual({ unread: 2, readSeq: 4, readEpoch: 1 });
     });
 
+    test('markAllRead: timelines and followed threads, of one conversation or of all, of this user alone', async () => {
+      const { a } = nodes();
+      const { room, ann, bob } = await makeRoom();
+      const other = await a.room(ann, bob);
+      await a.append([a.draft(other, bob)]);
+      await reply(room, [bob, 1]);
+      await reply(other, [ann, 1], [bob, 1]);
+      const all = async () => [
+        await counts(ann, room),
+        await counts(ann, other),
+        await counts(bob, room),
+        await counts(bob, other),
+      ];
+      expect(await all()).toEqual([
+        [2, 1],
+        [1, 1],
+        [2, 0],
+        [0, 1],
+      ]);
+      const moved = await a.store.markAllRead(ann, other);
+      expect(moved.toSorted((x, y) => x.thread - y.thread)).toEqual([
+        { conversation: other, thread: 0, readSeq: 3, readEpoch: 0 },
+        { conversation: other, thread: 1, readSeq: 3, readEpoch: 0 },
+      ]);
+      expect(await all()).toEqual([
+        [2, 1],
+        [0, 0],
+        [2, 0],
+        [0, 1],
+      ]);
+      expect(await a.store.markAllRead(ann, undefined)).toHaveLength(2);
+      expect(await all()).toEqual([
+        [0, 0],
+        [0, 0],
+        [2, 0],
+        [0, 1],
+      ]);
+      expect(await a.store.markAllRead(ann, undefined)).toEqual([]);
+      // The epochs stay: what was marked unread can be read on another device.
+      await markRead(ann, room, 1, 0, 1);
+      expect(await a.store.markAllRead(ann, room)).toMatchObject([{ thread: 1, readEpoch: 1 }]);
+    });
+
     test('more than a thousand replies beyond the cursor: the count is a thousand', async () => {
       const { a } = nodes();
       const { room, ann, bob } = await makeRoom();

@@ -12,7 +12,7 @@ import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { presenceStore } from '../repositories/presence.ts';
-import { markRead, readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
+import { markAllRead, markRead, readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
@@ -75,6 +75,7 @@ export function postgresStore(target: PostgresTarget, options: PostgresStoreOpti
     readersOf: (conversation, by, seq, after, limit) =>
       readersOf(pool, conversation, by, { seq, after, limit }),
     markRead: (conversation, by, cursor) => markRead(pool, conversation, by, cursor),
+    markAllRead: (user, conversation) => markAllRead(pool, user, conversation),
     ping: async () => {
       await pool.query(sql`select 1`);
     },

@@ -3,10 +3,18 @@ import type { ConversationId, UserId } from '../../../common/mod.ts';
 import { type AccessCheck, refusal, type Refusal } from '../../policy.ts';
 import { pageLimit, storableId } from '../input.ts';
 import { pageKey, parsePageKey, toPage } from '../page-key.ts';
-import { sql, type SqlSession, type Statement } from '../sql.ts';
-import type { CursorStore, Page, ShownReceipt } from '../store.ts';
+import { sql, type SqlDatabase, type SqlSession, type Statement } from '../sql.ts';
+import type { CursorStore, MovedCursor, Page, ShownReceipt } from '../store.ts';
 import { admitReader, conversationOf } from './conversations.ts';
 import { markThreadRead } from './threads.ts';
+
+interface MovedRow {
+  readonly conversation: ConversationId;
+  /** 0: of the timeline. */
+  readonly root: bigint;
+  readonly read_seq: bigint;
+  readonly read_epoch: bigint;
+}
 
 interface ReceiptRow {
   readonly conversation: ConversationId;
@@ -105,6 +113,42 @@ function toReceipt(row: ReceiptRow): ShownReceipt {
           deliveredSeq: Number(row.shown_delivered_seq),
         },
   };
+}
+
+/** See CursorStore.markAllRead. Rows are locked in the order in which moveCursors does. */
+export async function markAllRead(
+  db: SqlDatabase,
+  user: UserId,
+  conversation: ConversationId | undefined,
+): Promise<MovedCursor[]> {
+  const inOne = conversation === undefined ? sql`` : sql`and conversation = ${conversation}`;
+  const end = (table: Statement) =>
+    sql`(select c.last_seq from conversations c where c.id = ${table}.conversation)`;
+  return db.transaction(async (session) => {
+    const { forChange } = session.dialect;
+    await session.query(sql`
+      select conversation from members where user_id = ${user} ${inOne} order by conversation ${forChange}`);
+    const timelines = await session.query<MovedRow>(sql`
+      update members set read_seq = ${end(sql`members`)}
+      where user_id = ${user} ${inOne} and read_seq < ${end(sql`members`)}
+      returning conversation, 0 as root, read_seq, read_epoch`);
+    await session.query(sql`
+      select root from thread_members where user_id = ${user} ${inOne} and following
+      order by conversation, root ${forChange}`);
+    const isMember = sql`exists (
+      select 1 from members m where m.conversation = thread_members.conversation and m.user_id = thread_members.user_id
+    )`;
+    const threads = await session.query<MovedRow>(sql`
+      update thread_members set read_seq = ${end(sql`thread_members`)}
+      where user_id = ${user} ${inOne} and following and ${isMember} and read_seq < ${end(sql`thread_members`)}
+      returning conversation, root, read_seq, read_epoch`);
+    return [...timelines, ...threads].map((row) => ({
+      conversation: row.conversation,
+      thread: Number(row.root),
+      readSeq: Number(row.read_seq),
+      readEpoch: Number(row.read_epoch),
+    }));
+  });
 }
 
 /** See CursorStore.markRead. */

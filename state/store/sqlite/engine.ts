@@ -10,7 +10,7 @@ import { entriesAt, pinsOf } from '../repositories/log.ts';
 import { loginSessionStore } from '../repositories/login-sessions.ts';
 import { memberChanges } from '../repositories/membership.ts';
 import { presenceStore } from '../repositories/presence.ts';
-import { markRead, readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
+import { markAllRead, markRead, readersOf, receiptsIn, receiptsOf } from '../repositories/receipts.ts';
 import { revocationStore } from '../repositories/revocations.ts';
 import { roomStore } from '../repositories/rooms.ts';
 import { selfStore } from '../repositories/self.ts';
@@ -76,6 +76,7 @@ export function sqliteEngine(database: DatabaseSync): SqliteEngine {
     readersOf: (conversation, by, seq, after, limit) =>
       readersOf(connection, conversation, by, { seq, after, limit }),
     markRead: (conversation, by, cursor) => markRead(connection, conversation, by, cursor),
+    markAllRead: (user, conversation) => markAllRead(connection, user, conversation),
     ping: async () => {
       connection.rows(sql`select 1 from gochat_migrations limit 1`);
     },

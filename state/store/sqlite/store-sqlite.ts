@@ -46,7 +46,7 @@ export function sqliteStore(writer: EngineCaller, reader: EngineCaller): StoreEn
       'setRole',
     ]),
     ...callsOf(writer, ['setDisplayName', 'deleteRoom', 'openDirect', 'append', 'moveCursors', 'revoke']),
-    ...callsOf(writer, ['setSettings', 'setMute', 'saveDraft', 'noteSeen', 'followThread']),
+    ...callsOf(writer, ['setSettings', 'setMute', 'saveDraft', 'noteSeen', 'followThread', 'markAllRead']),
     ...callsOf(writer, ['signingKeys', 'addSigningKey', 'replaceSigningKey', 'removeSigningKey']),
     ...callsOf(writer, ['accountOf', 'createBot', 'setPasswordHash', 'setAccountState', 'setAdmin']),
     ...callsOf(writer, [

@@ -478,6 +478,7 @@ export interface Request {
     | { $case: "followThread"; followThread: FollowThread }
     | { $case: "getReaders"; getReaders: GetReaders }
     | { $case: "markRead"; markRead: MarkRead }
+    | { $case: "markAllRead"; markAllRead: MarkAllRead }
     | { $case: "getSelf"; getSelf: GetSelf }
     | { $case: "setMute"; setMute: SetMute }
     | { $case: "setDraft"; setDraft: SetDraft }
@@ -512,7 +513,7 @@ export interface Response {
     | { $case: "history"; history: HistoryPage }
     | { $case: "members"; members: Members }
     | //
-    /** To LeaveRoom, RemoveMember, DeleteRoom, SetRole, SetMute and FollowThread. */
+    /** To LeaveRoom, RemoveMember, DeleteRoom, SetRole, SetMute, FollowThread and MarkAllRead. */
     { $case: "done"; done: Done }
     | { $case: "rooms"; rooms: Rooms }
     | { $case: "pins"; pins: Pins }
@@ -939,6 +940,13 @@ export interface MarkRead {
   readEpoch: bigint;
   /** As in Receipt. */
   thread: bigint;
+}
+
+/**
+ * Sets the user's read cursors, of the timeline and of the threads that the user follows, to the end: of the conversation in the
+ * header's key, or (0) of all.
+ */
+export interface MarkAllRead {
 }
 
 /** What the user's devices share. Pushed to the other devices of the user who has changed something; then it has only that. */
@@ -3620,6 +3628,9 @@ export const Request: MessageFns<Request> = {
       case "markRead":
         MarkRead.encode(message.call.markRead, writer.uint32(170).fork()).join();
         break;
+      case "markAllRead":
+        MarkAllRead.encode(message.call.markAllRead, writer.uint32(178).fork()).join();
+        break;
       case "getSelf":
         GetSelf.encode(message.call.getSelf, writer.uint32(210).fork()).join();
         break;
@@ -3860,6 +3871,14 @@ export const Request: MessageFns<Request> = {
             }
 
             message.call = { $case: "markRead", markRead: MarkRead.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.call = { $case: "markAllRead", markAllRead: MarkAllRead.decode(reader, reader.uint32()) };
             continue;
           }
           case 26: {
@@ -4145,6 +4164,12 @@ export const Request: MessageFns<Request> = {
       case "markRead": {
         if (object.call?.markRead !== undefined && object.call?.markRead !== null) {
           message.call = { $case: "markRead", markRead: MarkRead.fromPartial(object.call.markRead) };
+        }
+        break;
+      }
+      case "markAllRead": {
+        if (object.call?.markAllRead !== undefined && object.call?.markAllRead !== null) {
+          message.call = { $case: "markAllRead", markAllRead: MarkAllRead.fromPartial(object.call.markAllRead) };
         }
         break;
       }
@@ -8199,6 +8224,49 @@ export const MarkRead: MessageFns<MarkRead> = {
     message.readSeq = (object.readSeq !== undefined && object.readSeq !== null) ? BigInt(object.readSeq) : 0n;
     message.readEpoch = (object.readEpoch !== undefined && object.readEpoch !== null) ? BigInt(object.readEpoch) : 0n;
     message.thread = (object.thread !== undefined && object.thread !== null) ? BigInt(object.thread) : 0n;
+    return message;
+  },
+};
+
+function createBaseMarkAllRead(): MarkAllRead {
+  return {};
+}
+
+export const MarkAllRead: MessageFns<MarkAllRead> = {
+  encode(_: MarkAllRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MarkAllRead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMarkAllRead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MarkAllRead>, I>>(base?: I): MarkAllRead {
+    return MarkAllRead.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MarkAllRead>, I>>(_: I): MarkAllRead {
+    const message = createBaseMarkAllRead();
     return message;
   },
 };
