@@ -84,6 +84,11 @@ describe('GET /api/v1/rooms', () => {
     '%s: 400 ARGUMENT_INVALID that names it',
     (query) => refused(`/api/v1/rooms?${query}`),
   );
+
+  test('no scope: told where the caller’s own are', async () => {
+    const { body } = await api.get('/api/v1/rooms');
+    expect(body.message).toContain('GET /api/v1/conversations');
+  });
 });
 
 describe('GET /api/v1/rooms/:id/members', () => {

@@ -24,7 +24,7 @@ export const Conversation = z
       'Unix time until which the caller wants no notifications; 0: they are wanted',
     ),
     last_message: Message.optional().describe(
-      'In a list: the last message that the caller may read, its text cut to 100 characters or less; absent: there is none',
+      'In a list: the last message that the caller may read, its text cut to 100 characters or less, without client_msg_id and quote; absent: there is none',
     ),
   })
   .meta({ id: 'Conversation', description: 'The conversation, of which the caller is a member' });
@@ -49,7 +49,11 @@ const Room = z.object({
 const Rooms = z.array(Room).describe('Ascending by id');
 
 export const RoomsQuery = z.object({
-  scope: z.literal('public').describe('public: all rooms, whether the caller has joined or not'),
+  scope: z
+    .literal('public', {
+      error: 'expected "public"; the caller’s own are listed by GET /api/v1/conversations',
+    })
+    .describe('public: all rooms, whether the caller has joined or not'),
   after: After,
   limit: limit(200, 50),
 });

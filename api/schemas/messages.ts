@@ -51,7 +51,9 @@ export const Message = z
       .describe('message: what people read; the others say what was done; unknown: of a newer server'),
     sender: Id.describe('The author; of a system entry, who did it'),
     from: Sender,
-    client_msg_id: z.string(),
+    client_msg_id: z
+      .string()
+      .describe('As the sender gave it; empty in system entries and where a list shows the last message'),
     text: z.string().describe('Markdown, as all edits have left it; empty if the message was retracted'),
     at: At,
     at_ms: AtMs,
