@@ -223,7 +223,10 @@ export async function createApp(options: AppOptions) {
   ])
     await app.register(routes(options.state), { prefix: BASE });
   await app.register(deprecatedRoutes(options.state));
-  if (options.page !== undefined) await app.register(pageRoutes(options.page, options.gatewayList));
+  if (options.page !== undefined)
+    await app.register(
+      pageRoutes(options.page, { list: options.gatewayList, hasOpenId: openId !== undefined }),
+    );
   app.get(
     HEALTH,
     {

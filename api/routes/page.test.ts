@@ -67,6 +67,7 @@ describe('page', () => {
     expect((await get('/page.json')).body).toEqual({
       demo: { users: ['demo'], password: 'x' },
       gateways: false,
+      openId: false,
     });
   });
 });
@@ -93,7 +94,11 @@ test('gateways of other origins: the policy lists them, and /ip/list is answered
   expect((await other.request('/', {})).headers.get('content-security-policy')).toContain(
     "connect-src 'self' wss://one.example:8901;",
   );
-  expect((await other.request('/page.json', {})).body).toEqual({ demo: null, gateways: true });
+  expect((await other.request('/page.json', {})).body).toEqual({
+    demo: null,
+    gateways: true,
+    openId: false,
+  });
   ipconf.close();
 });
 

@@ -16,6 +16,14 @@ export interface PageOptions {
   readonly demo?: { readonly users: readonly string[]; readonly password: string } | undefined;
 }
 
+/** What the server has besides. */
+export interface PageServer {
+  /** Undefined: pages connect to `/ws` of this server. */
+  readonly list: GatewayList | undefined;
+  /** Whether users may log in by an OpenID Connect provider. */
+  readonly hasOpenId: boolean;
+}
+
 /** No script or style but the files of the page, and no other server but the gateways. */
 function policyOf(gateways: readonly string[]): string {
   return [
@@ -35,7 +43,7 @@ function policyOf(gateways: readonly string[]): string {
 
 export function pageRoutes(
   { folder, demo, gateways = [] }: PageOptions,
-  list: GatewayList | undefined,
+  { list, hasOpenId }: PageServer,
 ): FastifyPluginAsyncZod {
   const headers = {
     'content-security-policy': policyOf(gateways),
@@ -66,6 +74,7 @@ export function pageRoutes(
     app.get('/page.json', { schema: { hide: true } }, async () => ({
       demo: demo ?? null,
       gateways: gateways.length > 0,
+      openId: hasOpenId,
     }));
     if (list === undefined) return;
     app.get('/ip/list', { schema: { hide: true } }, async (request, reply) => {

@@ -10,6 +10,7 @@ export const de: Texts = {
   password: 'Passwort',
   showPassword: 'Passwort zeigen',
   passwordHint: 'Mindestens 8 Zeichen. Einen Satz merkt man sich am leichtesten.',
+  signInElsewhere: 'Über deine Organisation anmelden',
   orDemo: 'oder probiere es mit einem Demokonto',
   demoAccounts: 'Demokonten',
   demoHint: 'Ein Klick, kein Passwort',

@@ -9,6 +9,7 @@ export const en = {
   password: 'Password',
   showPassword: 'Show password',
   passwordHint: 'At least 8 characters. A sentence is easiest to keep in mind.',
+  signInElsewhere: 'Sign in with your organisation',
   orDemo: 'or try it with a demo account',
   demoAccounts: 'Demo accounts',
   demoHint: 'One click, no password',

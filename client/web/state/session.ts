@@ -40,6 +40,11 @@ export function resume(): void {
   else void begin(RESUMED).catch(() => undefined);
 }
 
+/** One signs in on another page, and comes back with a cookie. */
+export function expectReturn(): void {
+  localStorage.setItem(KEY, '1');
+}
+
 /** Rejects with a ClientError. */
 export async function signIn(user: string, password: string): Promise<void> {
   await begin({ user, password });

@@ -7,17 +7,17 @@ import { Icon, Logo } from '../parts/icon.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useAttempt } from '../parts/use-attempt.ts';
 import { type PageFacts, pageFacts } from '../state/page-facts.ts';
-import { createAccount, signIn } from '../state/session.ts';
+import { createAccount, expectReturn, signIn } from '../state/session.ts';
 import { t } from '../state/texts.ts';
 import { toggleTheme } from '../state/theme.ts';
 import { Peek } from './peek.tsx';
 
 export function SignIn({ notice }: { notice: string | undefined }) {
   const [isNew, setNew] = useState(false);
-  const [demo, setDemo] = useState<PageFacts['demo']>(null);
+  const [facts, setFacts] = useState<PageFacts>();
   const attempt = useAttempt();
   useEffect(() => {
-    void pageFacts().then((facts) => setDemo(facts.demo));
+    void pageFacts().then(setFacts);
   }, []);
   const submit = (event: SubmitEvent) => {
     const value = valuesOf(event);
@@ -27,6 +27,7 @@ export function SignIn({ notice }: { notice: string | undefined }) {
       : () => signIn(handle, value('password'));
     void attempt.run(action);
   };
+  const demo = facts?.demo ?? null;
   const error = attempt.error ?? (attempt.isBusy ? undefined : notice);
   return (
     <div class="door">
@@ -70,6 +71,11 @@ export function SignIn({ notice }: { notice: string | undefined }) {
             {attempt.isBusy ? t().signingIn : isNew ? t().createAccount : t().signIn}
           </button>
         </form>
+        {facts?.openId === true && (
+          <a class="btn wide" href="/auth/openid/login" onClick={expectReturn}>
+            {t().signInElsewhere}
+          </a>
+        )}
         {demo !== null && (
           <>
             <div class="or">{t().orDemo}</div>
