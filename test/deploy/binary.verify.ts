@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gochat, ROOT } from '../harness/gochat.ts';
+import { install } from './install.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gochat-binary-'));
 const folder = join(root, 'gochat');
 afterAll(() => rmSync(root, { recursive: true }));
 
 beforeAll(() => {
+  install('iproute2');
   execFileSync(join(ROOT, 'scripts/build-binary.sh'), [folder], { stdio: ['ignore', 2, 2] });
   for (const program of ['/bin/sh', join(folder, 'bin/node')]) {
     const libraries = execFileSync('ldd', [program])

@@ -51,7 +51,7 @@ export class Image implements Disposable {
 
   /** Builds the image and mounts it. */
   constructor() {
-    install('buildah');
+    install('buildah', 'iproute2');
     // No Docker: what is tested is built here.
     const env = { ...environment(), DOCKER_HOST: 'unix:///nowhere' };
     run(join(ROOT, 'test/deploy/base-images.sh'), [], env);
