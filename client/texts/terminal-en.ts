@@ -1,4 +1,7 @@
 /** The texts that only the terminal shows, in English; the others are in en.ts. */
+
+const members = (count: number) => (count === 1 ? '1 member' : `${count} members`);
+
 export const terminalEn = {
   login: 'Log in',
   signUp: 'Sign up',
@@ -18,7 +21,7 @@ export const terminalEn = {
   trying: 'trying now',
   queued: (count: number) => `${count} queued`,
   offlineCopy: 'offline copy',
-  members: (count: number) => `${count} members`,
+  members,
   pins: (count: number) => (count === 1 ? '1 pin' : `${count} pins`),
   helpKey: 'F1 help',
   unreadSince: (count: string, time: string) => `${count} unread since ${time}`,
@@ -63,7 +66,7 @@ export const terminalEn = {
   keysHint: '/help lists the commands · PgUp PgDn · Esc',
   pageHint: 'PgUp PgDn · Esc',
   answer: 'The answer',
-  inRoom: (name: string, count: number) => `${name}  ${count} members`,
+  inRoom: (name: string, count: number) => `${name}  ${members(count)}`,
   ask: (question: string) => `${question}  y does it · any other key does not`,
   retractThis: 'Take this message back for everybody?',
   readAll: 'Mark everything as read?',
