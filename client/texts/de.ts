@@ -72,6 +72,7 @@ export const de: Texts = {
   removedBy: (name) => `Entfernt von ${name}`,
   removedBecause: (name, reason) => `Entfernt von ${name}: ${reason}`,
   you: 'du',
+  inThread: 'Antwort in einem Thread',
   quoteGone: 'Die Nachricht wurde entfernt',
   quoteExpired: 'Die Nachricht wird nicht mehr aufbewahrt',
   sending: 'Wird gesendet',

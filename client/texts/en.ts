@@ -75,6 +75,7 @@ export const en = {
   removedBy: (name: string) => `Removed by ${name}`,
   removedBecause: (name: string, reason: string) => `Removed by ${name}: ${reason}`,
   you: 'you',
+  inThread: 'Reply in a thread',
   quoteGone: 'The message was removed',
   quoteExpired: 'The message is no longer kept',
   sending: 'Sending',

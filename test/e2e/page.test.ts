@@ -44,6 +44,11 @@ test('a demo account: one click, a room, a message; a line client sees it and an
   line.say('hello from the line client');
   await page.getByRole('log').getByText('hello from the line client').waitFor();
   expect(await page.getByRole('log').locator('strong').textContent()).toBe('hello');
+  line.say('/thread 1 in a thread');
+  await page
+    .getByRole('article', { name: /in a thread/ })
+    .getByText('Reply in a thread')
+    .waitFor();
   await expectAccessible(page);
   await page.reload();
   await page.getByRole('log').getByText('hello from the line client').waitFor();

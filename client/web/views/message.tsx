@@ -100,6 +100,7 @@ function Draw({ item, row, timeline, isContinued, isTarget, progress, onMarkUnre
       {retraction === undefined ? (
         <>
           {message.quote !== undefined && <Quoted row={row} message={message} />}
+          {message.thread !== undefined && <InThread row={row} root={message.thread} />}
           <div class="body" dir="auto">
             <Markdown
               text={message.text}
@@ -193,6 +194,23 @@ function Readers({ users }: { users: readonly string[] }) {
       ))}
       {users.length > MAX_FACES && <span class="hint">+{users.length - MAX_FACES}</span>}
     </span>
+  );
+}
+
+/** Says that a message belongs to a thread; a press goes to its first message. */
+function InThread({ row, root }: { row: ConversationRow; root: number }) {
+  return (
+    <a
+      class="quote"
+      href={pathTo(row.id, root)}
+      onClick={(event) => {
+        event.preventDefault();
+        go(row.id, root);
+      }}
+    >
+      <Icon name="reply" small />
+      <span class="cut">{t().inThread}</span>
+    </a>
   );
 }
 
