@@ -1,6 +1,6 @@
 /**
  * What entries cost beside texts: CPU time of gateway, state and PostgreSQL for an edit, a retraction, a reply with its
- * quote, and a mix of texts and these, in the same closed loop.
+ * quote, a reply in a thread, and a mix of texts and these, in the same closed loop.
  */
 import { startServer } from './gochat.ts';
 import type { Entries } from './load.ts';
@@ -11,10 +11,10 @@ import { Seeds } from './seed.ts';
 import { environment, type Findings, type StudyContext } from './study.ts';
 
 /** Most CPU time of an entry, in units of a text's in the same round. */
-const GOALS = { edit: 1.5, retract: 1.5, reply: 2 } as const satisfies Partial<Record<Entries, number>>;
+const GOALS = { edit: 1.5, retract: 1.5, reply: 2, thread: 2 } as const satisfies Partial<Record<Entries, number>>;
 /** Of a mix, the least that is acknowledged a second, in units of texts alone in the same round. */
 const LEAST_MIXED = 0.9;
-const KINDS: readonly Entries[] = ['text', 'edit', 'retract', 'reply', 'mix'];
+const KINDS: readonly Entries[] = ['text', 'edit', 'retract', 'reply', 'thread', 'mix'];
 const ROUNDS = 5;
 const SECONDS = 3;
 const WARMUP_S = 1;

@@ -24,7 +24,7 @@ export type Protocol =
   | 'mqtt1'
   | 'xmpp';
 
-export type Entries = 'text' | 'edit' | 'retract' | 'reply' | 'mix';
+export type Entries = 'text' | 'edit' | 'retract' | 'reply' | 'thread' | 'mix';
 
 /** One connection of a run. */
 export interface PlannedConnection {

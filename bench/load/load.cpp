@@ -35,7 +35,7 @@ struct Options {
   uint32_t window = 1, text_bytes = 128;
   // Texts sent in a closed loop of `window` before anything is measured: as fast as the servers can, and no faster.
   uint64_t first_sends = 0;
-  // What is sent after them: text, edit, retract, reply, or mix, of which 90 % are texts.
+  // What is sent after them: text, edit, retract, reply, thread (a reply in one), or mix, of which 90 % are texts.
   std::string entries = "text";
   double rate = 0, seconds = 5, warmup = 1, drain = 10;
   uint32_t connecting = 128;
@@ -445,6 +445,7 @@ class Load {
     if (o_.entries == "edit") return Kind::edit;
     if (o_.entries == "retract") return Kind::retract;
     if (o_.entries == "reply") return Kind::reply;
+    if (o_.entries == "thread") return Kind::thread;
     // Of 50 sends 2 edits, 2 replies and a retraction; each connection is at another place.
     switch ((c.next + c.index) % 50) {
       case 0: case 25: return Kind::edit;
@@ -692,8 +693,8 @@ int main(int argc, char** argv) {
   }
   if (o.ports.empty()) fail("--port is missing");
   if (o.scenario != "direct" && o.scenario != "room" && o.scenario != "idle") fail("--scenario is direct, room or idle");
-  if (o.entries != "text" && o.entries != "edit" && o.entries != "retract" && o.entries != "reply" && o.entries != "mix")
-    fail("--entries is text, edit, retract, reply or mix");
+  if (o.entries != "text" && o.entries != "edit" && o.entries != "retract" && o.entries != "reply" && o.entries != "thread" && o.entries != "mix")
+    fail("--entries is text, edit, retract, reply, thread or mix");
   if (o.window < 1 || o.window > 4096) fail("--window is 1 to 4096");
   if (o.text_bytes > 16384) fail("--text-bytes is at most 16384");
   rlimit limit;

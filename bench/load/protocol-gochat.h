@@ -77,6 +77,7 @@ struct Gochat {
       put_field(out, 4, peer.target);
     }
     if (peer.kind == Kind::reply) put_field(out, 6, peer.target);
+    if (peer.kind == Kind::thread) put_field(out, 9, peer.target);
     // Its stamp goes with the reason.
     if (retracts) put_field(out, 7, text);
     end_frame(out, at);

@@ -124,7 +124,7 @@ inline bool read_stamp(std::string_view text, Stamp& stamp) {
 }
 
 // What a send is; the numbers are the protocol's.
-enum class Kind : uint8_t { text = 0, edit = 1, retract = 2, reply = 255 };
+enum class Kind : uint8_t { text = 0, edit = 1, retract = 2, thread = 254, reply = 255 };
 
 // A protocol's state of one connection.
 struct Peer {
