@@ -11,7 +11,9 @@ import { Seeds } from './seed.ts';
 import { environment, type Findings, type StudyContext } from './study.ts';
 
 /** Most CPU time of an entry, in units of a text's in the same round. */
-const GOALS = { edit: 1.5, retract: 1.5, reply: 2, thread: 2 } as const satisfies Partial<Record<Entries, number>>;
+const GOALS = { edit: 1.5, retract: 1.5, reply: 2, thread: 2 } as const satisfies Partial<
+  Record<Entries, number>
+>;
 /** Of a mix, the least that is acknowledged a second, in units of texts alone in the same round. */
 const LEAST_MIXED = 0.9;
 const KINDS: readonly Entries[] = ['text', 'edit', 'retract', 'reply', 'thread', 'mix'];

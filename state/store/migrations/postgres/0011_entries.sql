@@ -528,29 +528,39 @@ begin
 
   if p_entries is not null then
     if 8 = any (p_kinds) then
+      -- One row per entry of p_entries; number is null for what is no reply. No two of these sets are joined: nothing but a
+      -- nested loop is allowed here.
       with replies as materialized (
-        select x.i, p_conversations[x.place] as conversation, targets[x.i] as root, bases[x.place] + offsets[x.n] as seq,
-               p_members[p_senders[x.n]] as sender, times[x.place] as at_ms, rows[x.i] as root_row,
-               row_number() over (partition by x.place, targets[x.i] order by x.n) as number
+        select x.i, x.conversation, x.root, bases[x.place] + offsets[x.n] as seq, p_members[p_senders[x.n]] as sender,
+               times[x.place] as at_ms, rows[x.i] as root_row,
+               case when x.is_reply then x.before + row_number() over (
+                 partition by x.is_reply, x.place, x.root order by x.n
+               ) end as number
         from (
-          select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place
-          from generate_series(1, cardinality(p_entries)) i
+          select e.*, coalesce((
+                   select t.replies from threads t where e.is_reply and t.conversation = e.conversation and t.root = e.root
+                 ), 0) as before
+          from (
+            select p_entries[i] as n, i, p_places[p_senders[p_entries[i]]] as place, targets[i] as root,
+                   p_conversations[p_places[p_senders[p_entries[i]]]] as conversation,
+                   p_kinds[p_entries[i]] = 8 and offsets[p_entries[i]] > 0 as is_reply
+            from generate_series(1, cardinality(p_entries)) i offset 0
+          ) e offset 0
         ) x
-        where p_kinds[x.n] = 8 and offsets[x.n] > 0
       ),
       grown as (
         insert into threads (conversation, root, replies, last_seq, last_at_ms)
-        select conversation, root, count(*), max(seq), max(at_ms) from replies group by 1, 2
+        select conversation, root, max(number), max(seq), max(at_ms) from replies
+        where number is not null group by 1, 2
         on conflict (conversation, root) do update
-        set replies = threads.replies + excluded.replies, last_seq = excluded.last_seq, last_at_ms = excluded.last_at_ms
-        returning conversation, root, replies
+        set replies = excluded.replies, last_seq = excluded.last_seq, last_at_ms = excluded.last_at_ms
       ),
       members as (
         -- Who replies has read what came before; who wrote the root has not.
         insert into thread_members (conversation, root, user_id, following, read_seq)
         select conversation, root, user_id, true, min(read)
         from (
-          select conversation, root, sender as user_id, seq as read from replies
+          select conversation, root, sender as user_id, seq as read from replies where number is not null
           union all
           select r.conversation, r.root, t.sender, case t.sender when r.sender then r.seq else 0 end
           from replies r join messages t on t.ctid = r.root_row
@@ -559,13 +569,7 @@ begin
         group by 1, 2, 3
         on conflict (conversation, root, user_id) do nothing
       )
-      select array_agg(x.number order by x.i) into thread_numbers
-      from (
-        select i, g.replies - count(r.i) over (partition by r.conversation, r.root) + r.number as number
-        from generate_series(1, cardinality(p_entries)) i
-        left join replies r using (i)
-        left join grown g on g.conversation = r.conversation and g.root = r.root
-      ) x;
+      select array_agg(number order by i) into thread_numbers from replies;
     end if;
 
     insert into extras (conversation, seq, skipped, target, thread, thread_number, meta)
