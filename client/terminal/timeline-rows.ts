@@ -15,7 +15,7 @@ import {
   UNDERLINE,
   YELLOW,
 } from './row.ts';
-import { bounded, fit, visible, visibleLine, widthOf, wrap } from './text.ts';
+import { LINE_BREAK, bounded, fit, visible, visibleLine, widthOf, wrap } from './text.ts';
 import type { ItemView, MessageView, Receipt } from './view.ts';
 
 /** Below this width of the timeline names are shorter. */
@@ -115,7 +115,8 @@ function append(rows: readonly Row[], text: string, width: number): Row[] {
 }
 
 /** Returns Markdown as rows of at most the width. */
-export function textRows(text: string, width: number): Row[] {
+export function textRows(given: string, width: number): Row[] {
+  const text = given.replace(LINE_BREAK, '\n');
   // Most texts have nothing to parse.
   if (/^[^\\`*_~<[\n]*$/.test(text) && !/^\s{0,3}(?:[->+]|\d)|https?:/.test(text))
     return wrap(visible(text), width).map((row): Row => [{ text: bounded(row) }]);
