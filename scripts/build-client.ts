@@ -1,4 +1,4 @@
-/** Builds `gochat client` to dist/bundle/main.js: one file, which Node.js loads in a third of the time of many. */
+/** Builds `gochat client` to dist/bundle/main.js: one file, which Node.js loads faster than many. */
 import { join, resolve } from 'node:path';
 import { build } from 'vite';
 
