@@ -211,7 +211,7 @@ ENTRY
     const command = how === 'CMD-SHELL' ? ['sh', '-c', ...rest] : rest;
     const pid = String(child.pid);
     const checked = spawn('nsenter', ['--target', pid, '--mount', '--net', '--root', '--wd', ...command], {
-      stdio: ['ignore', process.env['GC_DEBUG'] ? 2 : 'ignore', process.env['GC_DEBUG'] ? 2 : 'ignore'],
+      stdio: 'ignore',
       env: { ...process.env, ...service.environment },
     });
     const [code] = (await once(checked, 'exit')) as [number | null];

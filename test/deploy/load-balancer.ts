@@ -36,6 +36,9 @@ export async function freeBalancerPorts(): Promise<Ports> {
   return { http, https, tcp };
 }
 
+/** After so long without a new worker HAProxy is told again, ms. */
+const AGAIN_MS = 2000;
+
 export class LoadBalancer implements AsyncDisposable {
   readonly #folder: string;
   readonly #process;
@@ -139,11 +142,16 @@ export class LoadBalancer implements AsyncDisposable {
   /** Reloads the configuration; resolves when workers that were not there before serve. */
   async reload(): Promise<void> {
     const before = new Set(this.#workers());
-    // HAProxy's master takes no second signal before it has said so.
     const loads = () => this.output.split('Loading success').length;
     const loadsBefore = loads();
-    this.#process.kill(this.#kind === 'nginx' ? 'SIGHUP' : 'SIGUSR2');
+    let signalledAt = 0;
     await eventually(`new workers of ${this.#kind}`, () => {
+      // HAProxy's master loses a signal that comes while it executes itself anew, a moment after it has said so.
+      const isDue = signalledAt === 0 || (this.#kind === 'HAProxy' && Date.now() - signalledAt > AGAIN_MS);
+      if (isDue && loads() === loadsBefore) {
+        this.#process.kill(this.#kind === 'nginx' ? 'SIGHUP' : 'SIGUSR2');
+        signalledAt = Date.now();
+      }
       const isLoaded = this.#kind === 'nginx' || loads() > loadsBefore;
       if (isLoaded && this.#workers().some((pid) => !before.has(pid))) return true;
       throw new Error(this.output.slice(-2000));
