@@ -1,6 +1,6 @@
 /** The compose files: checked, and what they start started as processes. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -33,7 +33,7 @@ test('the services and ports that scripts rely on; the two files for development
       .filter(([, { ports }]) => ports.length > 0)
       .map(([name]) => name),
   ).toEqual(['site']);
-  expect(readFileSync(FILES[2] as string, 'utf8')).toBe(readFileSync(DEV, 'utf8'));
+  expect(realpathSync(FILES[2] as string)).toBe(DEV);
   const developing = readCompose([MAIN, DEV], { HOST_IP: '192.0.2.1' });
   expect(developing.services['logic']?.environment).toMatchObject({
     GOCHAT_DEMO: 'true',
@@ -77,7 +77,20 @@ test('started as it stands: people chat through site; it is scaled, and one of e
   other.say('/dm demo over WebSocket');
   await demo.event('message', ({ text }) => text === 'over WebSocket');
 
-  for (const name of ['logic', 'connect-ws', 'connect-tcp', 'api']) await containers.start(name);
+  const accounts = await containers.exec('logic', [
+    'gochat',
+    'ctl',
+    'account',
+    'test',
+    '--grant-admin',
+    '--admin',
+    'http://127.0.0.1:9102',
+  ]);
+  expect(accounts).toMatch(/ test {2}active {2}admin\n$/);
+
+  for (const name of ['logic', 'connect-tcp', 'api']) await containers.start(name);
+  const named = await containers.start('connect-ws', { SERVER_ID: 'chat-3' });
+  expect(named.output()).toContain('"instance":"chat-3"');
   for (const name of ['connect-ws', 'connect-tcp', 'logic', 'api']) {
     const [first] = containers.of(name);
     if (first === undefined) throw new Error(`no ${name} runs`);

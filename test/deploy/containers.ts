@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { ROOT } from '../harness/gochat.ts';
@@ -13,6 +13,9 @@ import type { ComposeFile, Service } from './compose-file.ts';
 
 const run = (program: string, ...args: string[]) =>
   execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+
+/** Of the programs that stand for those of the images. */
+const PATH = `${ROOT}/bin:${dirname(process.execPath)}:${process.env['PATH']}`;
 
 export interface Container {
   readonly service: string;
@@ -93,7 +96,7 @@ export class Containers implements AsyncDisposable {
   }
 
   /** Starts one more container of a service; resolves when it is healthy, or has ended if it is one that ends. */
-  async start(name: string): Promise<Container> {
+  async start(name: string, environment: Readonly<Record<string, string>> = {}): Promise<Container> {
     const service = this.#file.services[name] as Service;
     const number = ++this.#last;
     const space = `${this.#bridge}-${number}`;
@@ -133,8 +136,9 @@ export class Containers implements AsyncDisposable {
       ],
       {
         env: {
-          PATH: `${ROOT}/bin:${dirname(process.execPath)}:${process.env['PATH']}`,
+          PATH,
           ...service.environment,
+          ...environment,
         },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
@@ -161,9 +165,18 @@ export class Containers implements AsyncDisposable {
     return container;
   }
 
+  /** As `docker compose exec`: runs a command in the first container of a service; returns what it prints. */
+  async exec(service: string, command: readonly string[]): Promise<string> {
+    const [container] = this.of(service);
+    if (container === undefined) throw new Error(`no ${service} runs`);
+    const { code, output } = await this.#enter(container, command);
+    if (code !== 0) throw new Error(`${command.join(' ')} has ended with ${code}: ${output}`);
+    return output;
+  }
+
   /** Ends a container as a machine that fails. */
   async kill(container: Container): Promise<void> {
-    this.#signal(container, 'KILL');
+    this.#kill(container);
     if (container.process.exitCode === null && container.process.signalCode === null)
       await once(container.process, 'exit');
     this.#writeHosts();
@@ -205,24 +218,37 @@ ENTRY
       exec chroot ${root}/all bash /entry "$@"`;
   }
 
-  async #isHealthy({ process: child, output }: Container, service: Service): Promise<boolean> {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it has ended: ${output()}`);
+  async #isHealthy(container: Container, service: Service): Promise<boolean> {
+    const { exitCode, signalCode } = container.process;
+    if (exitCode !== null || signalCode !== null) throw new Error('it has ended');
     const [how, ...rest] = service.healthcheck ?? ['CMD', 'bash', join(ROOT, 'deployments/image/health.sh')];
-    const command = how === 'CMD-SHELL' ? ['sh', '-c', ...rest] : rest;
-    const pid = String(child.pid);
-    const checked = spawn('nsenter', ['--target', pid, '--mount', '--net', '--root', '--wd', ...command], {
-      stdio: 'ignore',
-      env: { ...process.env, ...service.environment },
-    });
-    const [code] = (await once(checked, 'exit')) as [number | null];
-    return code === 0;
+    return (await this.#enter(container, how === 'CMD-SHELL' ? ['sh', '-c', ...rest] : rest)).code === 0;
   }
 
-  #signal({ process: child }: Container, signal: string): void {
-    if (child.pid !== undefined)
-      execFileSync('bash', ['-c', `pkill -${signal} -P ${child.pid}; kill -${signal} ${child.pid}; true`], {
-        stdio: 'ignore',
-      });
+  /** Runs a command in a container. */
+  async #enter({ process: child, service }: Container, command: readonly string[]) {
+    const { environment } = this.#file.services[service] as Service;
+    const spaces = ['--target', String(child.pid), '--mount', '--net', '--root', '--wd'];
+    const entered = spawn('nsenter', [...spaces, ...command], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH, ...environment },
+    });
+    let output = '';
+    for (const stream of [entered.stdout, entered.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    const [code] = (await once(entered, 'close')) as [number | null];
+    return { code, output };
+  }
+
+  #kill({ process: { pid, exitCode, signalCode } }: Container): void {
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+    for (const each of [...children.map(Number), pid])
+      try {
+        process.kill(each, 'SIGKILL');
+      } catch {
+        // It has ended meanwhile.
+      }
   }
 
   #writeHosts(): void {
