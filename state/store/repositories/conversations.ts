@@ -12,7 +12,6 @@ import { pageLimit } from '../input.ts';
 import { pageKey, parsePageKey, toPage } from '../page-key.ts';
 import {
   type ConversationRow,
-  type FoldedRow,
   type ReadBounds,
   type RoleColumn,
   toConversation,
@@ -20,14 +19,8 @@ import {
   toRole,
 } from '../rows.ts';
 import { type Dialect, sql, type SqlSession, type Statement } from '../sql.ts';
-import {
-  type ListedConversation,
-  type Message,
-  type Page,
-  QUOTE_CHARACTERS,
-  type UserConversation,
-} from '../store.ts';
-import { foldedColumns, foldJoins } from './entries.ts';
+import { type ListedConversation, type Message, type Page, type UserConversation } from '../store.ts';
+import { readPlaces } from './entries.ts';
 import { unreadThreadsOf, withUnread } from './unread.ts';
 
 /** Columns of ConversationRow; used with fromConversations. */
@@ -181,13 +174,7 @@ async function lastMessagesOf(
     ]),
   );
   const places = readable.map((row) => [row.id, Number(row.last_message_seq), Number(row.last_seq)] as const);
-  const until = sql`place.until`;
-  const found = await db.query<FoldedRow>(sql`
-    select ${foldedColumns({ until, targetUntil: until, characters: QUOTE_CHARACTERS })}
-    from ${db.dialect.placesOf(places)}
-    cross join messages m
-    ${foldJoins}
-    where m.conversation = place.id and m.seq = place.seq`);
+  const found = await readPlaces(db, places);
   return new Map(
     found.map((row) => [row.conversation, toEntry(row, bounds.get(row.conversation) as ReadBounds)]),
   );

@@ -1,5 +1,7 @@
 /** Folding: the SQL that reads entries as later ones have left them, and what both engines need for it. */
-import { sql, type Statement } from '../sql.ts';
+import type { ConversationId } from '../../../common/mod.ts';
+import type { FoldedRow } from '../rows.ts';
+import { sql, type SqlSession, type Statement } from '../sql.ts';
 import { QUOTE_CHARACTERS } from '../store.ts';
 
 /** Whose reading it is; see FoldReader. */
@@ -79,4 +81,22 @@ function revisionOf(row: Statement, column: Statement, until: Statement): Statem
       where v.conversation = ${row}.conversation and v.seq = ${row}.seq and v.version <= ${until}
       order by v.version desc limit 1
     )`;
+}
+
+/**
+ * Reads messages of several conversations for a list: folded as of `until`, their texts cut to QUOTE_CHARACTERS.
+ *
+ * @param places of each the conversation, its seq, and `until`
+ */
+export function readPlaces(
+  db: SqlSession,
+  places: readonly (readonly [conversation: ConversationId, seq: bigint | number, until: number])[],
+): Promise<readonly FoldedRow[]> {
+  const until = sql`place.until`;
+  return db.query<FoldedRow>(sql`
+    select ${foldedColumns({ until, targetUntil: until, characters: QUOTE_CHARACTERS })}
+    from ${db.dialect.placesOf(places)}
+    cross join messages m
+    ${foldJoins}
+    where m.conversation = place.id and m.seq = place.seq`);
 }

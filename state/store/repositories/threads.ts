@@ -10,12 +10,11 @@ import {
   type FollowedThread,
   type Message,
   type Page,
-  QUOTE_CHARACTERS,
   type ThreadStore,
   type ThreadSummary,
 } from '../store.ts';
 import { admitReader, boundsOf, type ReaderRow } from './conversations.ts';
-import { foldedColumns, foldedTo, foldJoins } from './entries.ts';
+import { foldedColumns, foldedTo, foldJoins, readPlaces } from './entries.ts';
 import { areMany, fromUnreadReplies, MAX_UNREAD, threadStart } from './unread.ts';
 
 /** A thread for one of its readers. */
@@ -253,13 +252,7 @@ async function messagesOf(
       .filter((seq) => seq > floor_seq)
       .map((seq) => [conversation, seq, Number(until_seq)] as const),
   );
-  const until = sql`place.until`;
-  const found = await db.query<FoldedRow>(sql`
-    select ${foldedColumns({ until, targetUntil: until, characters: QUOTE_CHARACTERS })}
-    from ${db.dialect.placesOf(places)}
-    cross join messages m
-    ${foldJoins}
-    where m.conversation = place.id and m.seq = place.seq`);
+  const found = await readPlaces(db, places);
   return new Map(
     found.map((row) => [
       `${row.conversation}/${row.seq}`,
